@@ -1,0 +1,1 @@
+//! ogflow: declarative batch pipelines for the OpenGPU network.

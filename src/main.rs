@@ -1,0 +1,3 @@
+//! The `ogflow` binary.
+
+fn main() {}
