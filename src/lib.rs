@@ -1,1 +1,3 @@
 //! ogflow: declarative batch pipelines for the OpenGPU network.
+
+pub mod units;

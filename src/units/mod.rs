@@ -1,0 +1,16 @@
+//! The words that every room uses: ids, money, time, slots, content ids, networks.
+//!
+//! Values only. This room imports no other, reads no clock and touches no disk or net, so
+//! whatever is said here means the same to the engine, the chain and the terminal.
+
+pub mod ids;
+pub mod network;
+pub mod time;
+pub mod tx;
+pub mod wei;
+
+pub use ids::{ItemKey, KeyHash, Round, RunId, StepName, TaskId, TaskKey};
+pub use network::{Finality, Network, PayerRule};
+pub use time::{ChainTime, Timestamp};
+pub use tx::{BlockRef, Call, Fees, Nonce, Purpose, Seq, SignedTx, Slot};
+pub use wei::Wei;
