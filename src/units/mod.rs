@@ -3,14 +3,19 @@
 //! Values only. This room imports no other, reads no clock and touches no disk or net, so
 //! whatever is said here means the same to the engine, the chain and the terminal.
 
+pub mod canonical;
+pub mod cid;
 pub mod ids;
 pub mod network;
+pub mod text;
 pub mod time;
 pub mod tx;
 pub mod wei;
 
+pub use cid::{Cid, CidMatch, FileHasher};
 pub use ids::{ItemKey, KeyHash, Round, RunId, StepName, TaskId, TaskKey};
 pub use network::{Finality, Network, PayerRule};
+pub use text::{Secret, Untrusted};
 pub use time::{ChainTime, Timestamp};
 pub use tx::{BlockRef, Call, Fees, Nonce, Purpose, Seq, SignedTx, Slot};
 pub use wei::Wei;
