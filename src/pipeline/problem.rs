@@ -1,0 +1,404 @@
+//! What is wrong with a file that an author wrote, where, and what to do about it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceSpan};
+
+pub use super::catalogue::{Code, Entry, explain};
+
+/// A piece of a text, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Where it starts, in bytes from the start of the text.
+    pub offset: usize,
+    /// How long it is, in bytes.
+    pub len: usize,
+}
+
+impl Span {
+    /// The piece of `len` bytes that starts at byte `offset`.
+    pub const fn new(offset: usize, len: usize) -> Self {
+        Self { offset, len }
+    }
+
+    /// The first byte behind the piece.
+    pub const fn end(self) -> usize {
+        self.offset.saturating_add(self.len)
+    }
+
+    /// The same piece, in a text in front of which `by` more bytes stand.
+    pub const fn shifted(self, by: usize) -> Self {
+        Self { offset: self.offset.saturating_add(by), len: self.len }
+    }
+}
+
+/// A text with the name under which it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceText {
+    /// The file's path as the reader would type it, or `-`.
+    pub name: String,
+    /// All of it.
+    pub text: String,
+}
+
+impl SourceText {
+    /// A named text, ready to be shared by the problems found in it.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: text.into() })
+    }
+
+    /// Line and column of a byte offset, both from 1; columns count characters.
+    pub fn position(&self, offset: usize) -> (usize, usize) {
+        let offset = floor_boundary(&self.text, offset);
+        let before = &self.text[..offset];
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+    }
+
+    /// The text that a span covers, as far as it lies inside the text.
+    pub fn slice(&self, span: Span) -> &str {
+        let from = floor_boundary(&self.text, span.offset);
+        let to = floor_boundary(&self.text, span.end()).max(from);
+        &self.text[from..to]
+    }
+}
+
+/// The last character boundary at or before `offset`.
+fn floor_boundary(text: &str, offset: usize) -> usize {
+    let mut at = offset.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth a look; the pipeline can run.
+    Warning,
+    /// The pipeline cannot run.
+    Error,
+}
+
+impl Severity {
+    /// The word in machine formats.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One thing that is wrong in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind of problem; `ogflow explain` tells more about it.
+    pub code: Code,
+    /// What is wrong, as a lowercase fragment.
+    pub message: String,
+    /// The file in which it is wrong.
+    pub file: Arc<SourceText>,
+    /// The exact text that is wrong; `None` when it is the file as a whole.
+    pub span: Option<Span>,
+    /// A word or two under the marked text.
+    pub label: Option<String>,
+    /// What to do, in one line.
+    pub help: Option<String>,
+    /// The step in which it is, if it is in one.
+    pub step: Option<String>,
+}
+
+impl Problem {
+    /// A problem at `span` of `file`.
+    pub fn new(
+        code: Code,
+        file: &Arc<SourceText>,
+        span: impl Into<Option<Span>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            file: Arc::clone(file),
+            span: span.into(),
+            label: None,
+            help: None,
+            step: None,
+        }
+    }
+
+    /// The same, with what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same, with a word under the marked text.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// The same, as a problem of one step.
+    #[must_use]
+    pub fn in_step(mut self, step: impl Into<String>) -> Self {
+        self.step = Some(step.into());
+        self
+    }
+
+    /// Whether the pipeline can run in spite of it; the code's letter says so.
+    pub const fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
+    /// Line and column, from 1, of the start of the marked text.
+    pub fn position(&self) -> Option<(usize, usize)> {
+        self.span.map(|span| self.file.position(span.offset))
+    }
+
+    /// The marked text.
+    pub fn marked(&self) -> Option<&str> {
+        self.span.map(|span| self.file.slice(span))
+    }
+
+    /// The long form: code, message, the lines of the file with the text underlined, help.
+    pub fn render(&self, look: Look) -> String {
+        let theme = match (look.ascii, look.color) {
+            (true, false) => GraphicalTheme::none(),
+            (true, true) => GraphicalTheme::ascii(),
+            (false, false) => GraphicalTheme::unicode_nocolor(),
+            (false, true) => GraphicalTheme::unicode(),
+        };
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_links(false)
+            .with_context_lines(0)
+            .with_width(look.width);
+        let mut out = String::new();
+        match handler.render_report(&mut out, &Shown::of(self)) {
+            Ok(()) => out,
+            Err(fmt::Error) => format!("{}\n", self.line()),
+        }
+    }
+
+    /// The short form: code, step, message and place on one line.
+    pub fn line(&self) -> String {
+        let mut out = format!("{}  ", self.code);
+        if let Some(step) = &self.step {
+            out.push_str(&format!("{step}: "));
+        }
+        out.push_str(&self.message);
+        match self.position() {
+            Some((line, column)) => {
+                out.push_str(&format!("   {}:{line}:{column}", self.file.name));
+            }
+            None => out.push_str(&format!("   {}", self.file.name)),
+        }
+        visible(&out)
+    }
+}
+
+/// How a problem is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// With colour codes.
+    pub color: bool,
+    /// Without line-drawing characters.
+    pub ascii: bool,
+    /// Columns of the terminal.
+    pub width: usize,
+}
+
+impl Default for Look {
+    /// No colour, Unicode, 100 columns.
+    fn default() -> Self {
+        Self { color: false, ascii: false, width: 100 }
+    }
+}
+
+/// Puts errors behind warnings and leaves the order otherwise as it is.
+pub fn errors_last(problems: &mut [Problem]) {
+    problems.sort_by_key(Problem::severity);
+}
+
+/// A problem in the form that miette draws.
+#[derive(Debug)]
+struct Shown {
+    code: Code,
+    message: String,
+    source: NamedSource<String>,
+    label: Option<LabeledSpan>,
+    help: Option<String>,
+}
+
+impl Shown {
+    fn of(problem: &Problem) -> Self {
+        let text = inert(&problem.file.text);
+        let label = problem.span.map(|span| {
+            let from = floor_boundary(&text, span.offset);
+            let to = floor_boundary(&text, span.end()).max(from);
+            LabeledSpan::new_primary_with_span(
+                problem.label.as_deref().map(visible),
+                SourceSpan::from((from, to - from)),
+            )
+        });
+        Self {
+            code: problem.code,
+            message: visible(&match (&problem.step, problem.severity()) {
+                (Some(step), Severity::Warning) => format!("{step}: {}", problem.message),
+                (Some(_) | None, _) => problem.message.clone(),
+            }),
+            source: NamedSource::new(&problem.file.name, text),
+            label,
+            help: problem.help.as_deref().map(visible),
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Shown {}
+
+impl miette::Diagnostic for Shown {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.code))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.code.severity() {
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Error => miette::Severity::Error,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display + 'a>)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.label.as_ref().map(|_| &self.source as &dyn miette::SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.label.clone().map(|label| Box::new(std::iter::once(label)) as _)
+    }
+}
+
+/// The text with control, escape and bidirectional characters written out.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if steers_a_terminal(character) {
+            out.extend(character.escape_unicode());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+/// The text with the same characters replaced by harmless ones of the same length, so that spans
+/// still fit.
+fn inert(text: &str) -> String {
+    text.chars()
+        .map(|character| match (steers_a_terminal(character), character.len_utf8()) {
+            (false, _) => character,
+            (true, 1) => '?',
+            (true, 2) => '\u{bf}',
+            (true, _) => '\u{fffd}',
+        })
+        .collect()
+}
+
+const fn steers_a_terminal(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+            | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn below_minimum() -> Problem {
+        let file = SourceText::new("nightly.yaml", "steps:\n  a:\n    payment: 0.005 OGPU\n");
+        Problem::new(
+            Code::E0412,
+            &file,
+            Span::new(23, 10),
+            "payment is below the minimum of the source",
+        )
+        .label("0.005 OGPU < 0.01 OGPU")
+        .help("source `llm` asks for at least 0.01 OGPU per task")
+        .in_step("a")
+    }
+
+    #[test]
+    fn a_problem_is_drawn_with_its_place_the_marked_text_and_one_line_of_help() {
+        insta::assert_snapshot!(below_minimum().render(Look::default()), @"");
+        insta::assert_snapshot!(below_minimum().line(), @"");
+    }
+
+    #[test]
+    fn a_problem_of_a_whole_file_is_drawn_without_a_snippet() {
+        let file = SourceText::new("empty.yaml", "");
+        let problem = Problem::new(Code::E0102, &file, None, "the file is empty");
+        insta::assert_snapshot!(problem.render(Look::default()), @"");
+        assert_eq!(problem.position(), None);
+    }
+
+    #[test]
+    fn columns_count_characters_and_lines_count_from_one() {
+        let file = SourceText::new("a.yaml", "é: 1\nñ: 2\n");
+        assert_eq!(file.position(0), (1, 1));
+        assert_eq!(file.position(2), (1, 2), "behind é, which is two bytes");
+        assert_eq!(file.position(6), (2, 1));
+        assert_eq!(file.position(1), (1, 1), "inside é");
+        assert_eq!(file.position(1_000), (3, 1), "past the end");
+    }
+
+    #[test]
+    fn a_file_cannot_steer_the_terminal_through_its_problems() {
+        let file = SourceText::new("a.yaml", "name: \u{1b}[2J\u{202e}x\n");
+        let problem = Problem::new(Code::E0205, &file, Span::new(6, 8), "bad \u{1b}]0;x\u{7} name")
+            .label("\u{9b}31m")
+            .help("\u{202e}");
+        for shown in [problem.render(Look::default()), problem.line()] {
+            assert!(!shown.chars().any(|c| c != '\n' && steers_a_terminal(c)), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn spans_outside_the_text_are_drawn_at_its_end() {
+        let file = SourceText::new("a.yaml", "é");
+        for span in [Span::new(0, 99), Span::new(1, 1), Span::new(99, 99), Span::new(2, 0)] {
+            let problem = Problem::new(Code::E0102, &file, span, "odd");
+            assert!(problem.render(Look::default()).contains("E0102"), "{span:?}");
+        }
+    }
+
+    #[test]
+    fn warnings_come_before_errors_and_keep_their_order() {
+        let file = SourceText::new("a.yaml", "x");
+        let make = |code, message: &str| Problem::new(code, &file, None, message);
+        let mut problems = vec![
+            make(Code::E0201, "a"),
+            make(Code::W0601, "b"),
+            make(Code::E0101, "c"),
+            make(Code::W0602, "d"),
+        ];
+        errors_last(&mut problems);
+        let order: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(order, ["b", "d", "a", "c"]);
+    }
+}
