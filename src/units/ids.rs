@@ -21,8 +21,8 @@ impl RunId {
     pub fn from_random(bits: u64) -> Self {
         let mut text = String::from("r-");
         for place in 0..8 {
-            let index = usize::try_from((bits >> (place * 5)) & 31).expect("five bits fit");
-            text.push(char::from(Self::ALPHABET[index]));
+            let five_bits = (bits >> (place * 5)).to_le_bytes()[0] & 31;
+            text.push(char::from(Self::ALPHABET[usize::from(five_bits)]));
         }
         Self(text.into())
     }
@@ -181,7 +181,7 @@ impl TaskKey {
         bits[..4].copy_from_slice(&Self::run_prefix(origin.run));
         let mut hasher = Sha256::new();
         let mut add = |part: &[u8]| {
-            hasher.update(u64::try_from(part.len()).expect("a length fits 64 bits").to_be_bytes());
+            hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
         };
         add(b"ogflow/1");

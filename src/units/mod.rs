@@ -5,6 +5,7 @@
 
 pub mod canonical;
 pub mod cid;
+pub mod facts;
 pub mod ids;
 pub mod network;
 pub mod text;
@@ -13,6 +14,10 @@ pub mod tx;
 pub mod wei;
 
 pub use cid::{Cid, CidMatch, FileHasher};
+pub use facts::{
+    LaneView, LogPage, LogRead, Receipt, ReceiptStatus, ResponseFacts, Revert, Seen, SendOutcome,
+    Sighting, Survey, TaskFacts, TaskStatus,
+};
 pub use ids::{ItemKey, KeyHash, Round, RunId, StepName, TaskId, TaskKey};
 pub use network::{Finality, Network, PayerRule};
 pub use text::{Secret, Untrusted};

@@ -76,6 +76,10 @@ impl NetworkError {
 /// Nothing asks for a chain id to decide anything; what differs between networks is a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own, named as in files"
+)]
 pub struct Network {
     /// `devnet`, `testnet`, `mainnet` or the name in `[networks.NAME]`.
     pub name: String,

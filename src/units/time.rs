@@ -211,9 +211,19 @@ mod tests {
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for text in
-            ["", "5", "m", "1 h", "30m1h", "1h1h", "-5s", "1.5h", "12:30:00", "5 s", "99999999999d"]
-        {
+        for text in [
+            "",
+            "5",
+            "m",
+            "1 h",
+            "30m1h",
+            "1h1h",
+            "-5s",
+            "1.5h",
+            "12:30:00",
+            "5 s",
+            "999999999999d",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -279,7 +279,8 @@ mod tests {
     #[test]
     fn a_text_that_breaks_a_rule_is_refused_by_that_rule() {
         use WeiError as E;
-        let cases: &[(&str, fn(&E) -> bool)] = &[
+        type Rule = fn(&E) -> bool;
+        let cases: &[(&str, Rule)] = &[
             ("1", |e| matches!(e, E::NoUnit { .. })),
             ("0.01", |e| matches!(e, E::NoUnit { .. })),
             ("1 ETH", |e| matches!(e, E::UnknownUnit { .. })),
