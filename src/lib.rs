@@ -1,4 +1,5 @@
 //! ogflow: declarative batch pipelines for the OpenGPU network.
 
+pub mod chain;
 pub mod pipeline;
 pub mod units;

@@ -1,0 +1,3 @@
+//! The only room that knows `alloy` beyond its primitive types.
+
+pub mod contract;
