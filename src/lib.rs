@@ -2,4 +2,5 @@
 
 pub mod chain;
 pub mod pipeline;
+pub mod store;
 pub mod units;

@@ -1,0 +1,22 @@
+//! The proof that a fact is on disk: a type that only an append can make.
+
+/// A value that the journal holds, written and synced.
+///
+/// The field is private and the constructor is visible to the store alone, so holding one proves
+/// that an append returned. The sender takes nothing else: bytes that are not in the journal
+/// cannot be broadcast (architecture.md, I1; safety.md, S2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durable<T>(T);
+
+impl<T> Durable<T> {
+    /// Marks a value that an append has just made durable.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the journals come next"))]
+    pub(in crate::store) const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value.
+    pub const fn get(&self) -> &T {
+        &self.0
+    }
+}
