@@ -1,6 +1,7 @@
 //! ogflow: declarative batch pipelines for the OpenGPU network.
 
 pub mod chain;
+pub mod devnet;
 pub mod pipeline;
 pub mod store;
 pub mod units;
