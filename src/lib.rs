@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod devnet;
+pub mod engine;
 pub mod pipeline;
 pub mod store;
 pub mod units;

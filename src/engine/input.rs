@@ -1,0 +1,160 @@
+//! What the world told us: replies, reads, and the reader's wishes.
+//!
+//! An input may be late, doubled or for a task that has moved on; it then changes nothing.
+
+use alloy::primitives::{Address, B256};
+
+use crate::units::{
+    Call, Fees, LaneView, LogRead, Nonce, SendOutcome, Seq, Slot, Survey, TaskFacts, TaskId,
+    Timestamp, Wei,
+};
+
+use super::event::{Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Verdict};
+
+/// One thing that the world told us. Hashes, sizes and verdicts; never a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Begin the run.
+    Start(Box<RunHeader>),
+    /// Go on with the run under a new epoch.
+    Resume {
+        /// The new epoch.
+        epoch: u64,
+        /// The cap from now on, in wei.
+        cap: Option<Wei>,
+    },
+    /// What the wallet's lane holds besides this run's slots.
+    Lane {
+        /// The lane.
+        wallet: Address,
+        /// The first nonce that nobody has used or bound.
+        next_nonce: Nonce,
+        /// Open slots of other runs, lowest first.
+        open: Vec<OpenSlot>,
+    },
+    /// Time has passed.
+    Tick,
+    /// Fees and balances.
+    Surveyed(Box<Survey>),
+    /// The next page of the log stream, or a reorg.
+    Logs(LogRead),
+    /// A step's items were counted.
+    Expanded {
+        /// The step's place in the plan.
+        step: u16,
+        /// What came out.
+        expansion: Expansion,
+    },
+    /// A window of a step's items.
+    Items {
+        /// The step's place in the plan.
+        step: u16,
+        /// The items.
+        items: Vec<ItemEntry>,
+    },
+    /// A config was pinned and read back.
+    Pinned {
+        /// The task.
+        task: TaskId,
+        /// The round whose tag the config holds.
+        round: crate::units::Round,
+        /// Its URL.
+        url: String,
+        /// Its size in bytes.
+        bytes: u64,
+        /// SHA-256 over what is bought, as in safety.md, section 1.
+        content: B256,
+    },
+    /// A config could not be made, or the pin service refused it for good.
+    PinFailed {
+        /// The task.
+        task: TaskId,
+        /// The round.
+        round: crate::units::Round,
+        /// What failed.
+        failure: PinFailure,
+    },
+    /// A version was signed; the bytes stay with the shell until the append.
+    Signed {
+        /// The slot.
+        slot: Slot,
+        /// Which version.
+        seq: Seq,
+        /// Its transaction hash.
+        hash: B256,
+        /// What was signed.
+        call: Call,
+        /// With which gas and fees.
+        fees: Fees,
+    },
+    /// What endpoints said to sends of one lane.
+    Sent {
+        /// The lane.
+        wallet: Address,
+        /// Nonce, version and outcome.
+        sends: Vec<(Nonce, Seq, SendOutcome)>,
+    },
+    /// A lane was read.
+    Viewed {
+        /// The lane.
+        wallet: Address,
+        /// What was read.
+        view: LaneView,
+    },
+    /// An output is on disk, or about to be in the same append.
+    Fetched {
+        /// The task.
+        task: TaskId,
+        /// The response.
+        response: Address,
+        /// What the response's contract says.
+        offer: Offer,
+        /// SHA-256 of the output.
+        sha256: B256,
+        /// Its size in bytes.
+        len: u64,
+    },
+    /// An output was not fetched.
+    FetchFailed {
+        /// The task.
+        task: TaskId,
+        /// The response.
+        response: Address,
+        /// What its contract says, if that could be read.
+        offer: Option<Offer>,
+        /// Why, as printable text.
+        reason: String,
+        /// Whether trying again may help.
+        transient: bool,
+    },
+    /// An output was checked.
+    Checked {
+        /// The task.
+        task: TaskId,
+        /// The response.
+        response: Address,
+        /// The verdict.
+        verdict: Verdict,
+    },
+    /// A task was read directly.
+    TaskRead {
+        /// The task.
+        task: TaskId,
+        /// What its contract says.
+        facts: TaskFacts,
+    },
+    /// Start nothing new, and stop collecting at `until`.
+    Drain {
+        /// When collecting ends.
+        until: Timestamp,
+    },
+}
+
+/// Why a config is not pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PinFailure {
+    /// It could not be rendered: the item fails, before any payment.
+    Render(String),
+    /// The pin service refused it for good.
+    Refused(String),
+}
