@@ -8,6 +8,7 @@ pub mod cid;
 pub mod facts;
 pub mod ids;
 pub mod network;
+pub mod source;
 pub mod text;
 pub mod time;
 pub mod tx;
@@ -20,6 +21,7 @@ pub use facts::{
 };
 pub use ids::{ItemKey, KeyHash, Round, RunId, StepName, TaskId, TaskKey};
 pub use network::{Finality, Network, PayerRule};
+pub use source::{Delivery, SourceFacts};
 pub use text::{Secret, Untrusted};
 pub use time::{ChainTime, Timestamp};
 pub use tx::{BlockRef, Call, Fees, Nonce, Purpose, Seq, SignedTx, Slot};
