@@ -16,6 +16,8 @@
 //! [`Loader`](loader::Loader), so the same check runs on a disk, in an editor and in a test.
 
 pub mod catalogue;
+pub mod expr;
 pub mod problem;
 
+pub use expr::{Datum, ExprError, Expression, Reference, ScalarStyle, Scope, Template};
 pub use problem::{Code, Look, Problem, Severity, SourceText, Span, errors_last, explain};
