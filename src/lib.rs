@@ -4,5 +4,6 @@ pub mod chain;
 pub mod devnet;
 pub mod engine;
 pub mod pipeline;
+pub mod plan;
 pub mod store;
 pub mod units;
