@@ -100,6 +100,15 @@ pub enum Event {
         /// With which gas and fees.
         fees: Fees,
     },
+    /// A further version of a slot's transaction will be signed, with higher fees.
+    VersionWanted {
+        /// The slot.
+        slot: Slot,
+        /// What will be signed.
+        call: Call,
+        /// With which gas and fees.
+        fees: Fees,
+    },
     /// A version of a slot's transaction was signed.
     VersionSigned {
         /// The slot.
@@ -236,6 +245,11 @@ pub enum Event {
         block: BlockRef,
         /// The transaction that did it; `None` if it was read, not seen.
         tx_hash: Option<B256>,
+    },
+    /// Every provider that attempted a task has responded, and no response was good enough.
+    ResponsesExhausted {
+        /// The task.
+        task: TaskId,
     },
     /// A task is past its expiry at a final block, and nothing is confirmed or chosen.
     ExpiryPassed {

@@ -221,6 +221,8 @@ pub struct TaskFacts {
     pub block: BlockRef,
     /// Its status.
     pub status: TaskStatus,
+    /// How many providers have attempted it.
+    pub attempts: u64,
     /// Its responses, in the order of their attempts.
     pub responses: Vec<Address>,
 }
