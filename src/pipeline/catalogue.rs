@@ -252,7 +252,7 @@ codes! {
         "The name or property does not exist. Ask with `| default(x)` or `is defined` where it \
          may be absent."
     E0703 "expression takes too long"
-        "An expression may take a million steps."
+        "An expression may take a million steps; a loop over a large list can need more."
     E0704 "result too large"
         "A text may have up to 1 MiB, the config of one task up to 8 MiB."
     E0705 "expression of the wrong type"

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceSpan};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    SourceCode, SourceSpan, SpanContents,
+};
 
 pub use super::catalogue::{Code, Entry, explain};
 
@@ -176,7 +179,7 @@ impl Problem {
         };
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_links(false)
-            .with_context_lines(0)
+            .with_context_lines(1)
             .with_width(look.width);
         let mut out = String::new();
         match handler.render_report(&mut out, &Shown::of(self)) {
@@ -230,7 +233,7 @@ pub fn errors_last(problems: &mut [Problem]) {
 struct Shown {
     code: Code,
     message: String,
-    source: NamedSource<String>,
+    source: Shot,
     label: Option<LabeledSpan>,
     help: Option<String>,
 }
@@ -252,10 +255,45 @@ impl Shown {
                 (Some(step), Severity::Warning) => format!("{step}: {}", problem.message),
                 (Some(_) | None, _) => problem.message.clone(),
             }),
-            source: NamedSource::new(&problem.file.name, text),
+            source: Shot(SourceText { name: visible(&problem.file.name), text }),
             label,
             help: problem.help.as_deref().map(visible),
         }
+    }
+}
+
+/// A text of which only the lines with the marked piece are shown.
+#[derive(Debug)]
+struct Shot(SourceText);
+
+impl SourceCode for Shot {
+    /// The marked piece with its place, or, asked for context, the whole lines that it is in.
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        context_before: usize,
+        _context_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let Self(SourceText { name, text }) = self;
+        let (from, to) = (span.offset(), span.offset().saturating_add(span.len()));
+        let (Some(before), Some(after), Some(_)) =
+            (text.get(..from), text.get(to..), text.get(from..to))
+        else {
+            return Err(MietteError::OutOfBounds);
+        };
+        let (line, column) = self.0.position(from);
+        let (start, end, column) = match context_before {
+            0 => (from, to, column - 1),
+            _ => {
+                let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+                (start, to + after.find('\n').unwrap_or(after.len()), 0)
+            }
+        };
+        let data = text.as_bytes().get(start..end).ok_or(MietteError::OutOfBounds)?;
+        let place = SourceSpan::from((start, end - start));
+        let lines = text.lines().count();
+        let name = name.clone();
+        Ok(Box::new(MietteSpanContents::new_named(name, data, place, line - 1, column, lines)))
     }
 }
 
@@ -335,7 +373,7 @@ mod tests {
         Problem::new(
             Code::E0412,
             &file,
-            Span::new(23, 10),
+            Span::new(25, 10),
             "payment is below the minimum of the source",
         )
         .label("0.005 OGPU < 0.01 OGPU")
@@ -345,15 +383,32 @@ mod tests {
 
     #[test]
     fn a_problem_is_drawn_with_its_place_the_marked_text_and_one_line_of_help() {
-        insta::assert_snapshot!(below_minimum().render(Look::default()), @"");
-        insta::assert_snapshot!(below_minimum().line(), @"");
+        insta::assert_snapshot!(below_minimum().render(Look::default()), @r"
+        E0412
+
+          × payment is below the minimum of the source
+           ╭─[nightly.yaml:3:14]
+         3 │     payment: 0.005 OGPU
+           ·              ─────┬────
+           ·                   ╰── 0.005 OGPU < 0.01 OGPU
+           ╰────
+          help: source `llm` asks for at least 0.01 OGPU per task
+        ");
+        insta::assert_snapshot!(
+            below_minimum().line(),
+            @"E0412  a: payment is below the minimum of the source   nightly.yaml:3:14"
+        );
     }
 
     #[test]
     fn a_problem_of_a_whole_file_is_drawn_without_a_snippet() {
         let file = SourceText::new("empty.yaml", "");
         let problem = Problem::new(Code::E0102, &file, None, "the file is empty");
-        insta::assert_snapshot!(problem.render(Look::default()), @"");
+        insta::assert_snapshot!(problem.render(Look::default()), @r"
+        E0102
+
+          × the file is empty
+        ");
         assert_eq!(problem.position(), None);
     }
 
