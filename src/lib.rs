@@ -1,6 +1,7 @@
 //! ogflow: declarative batch pipelines for the OpenGPU network.
 
 pub mod chain;
+pub mod content;
 pub mod devnet;
 pub mod engine;
 pub mod pipeline;

@@ -17,6 +17,7 @@ pub fn to_vec(value: &Value) -> Vec<u8> {
 }
 
 /// The canonical text of `value`.
+#[expect(clippy::missing_panics_doc, reason = "JSON is UTF-8")]
 pub fn to_string(value: &Value) -> String {
     String::from_utf8(to_vec(value)).expect("JSON is written from strings")
 }
