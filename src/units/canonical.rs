@@ -122,7 +122,7 @@ mod tests {
             Value::Object(fields) => {
                 fields.iter().rev().map(|(key, value)| (key.clone(), reversed(value))).collect()
             }
-            plain => plain.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
         }
     }
 

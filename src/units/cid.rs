@@ -141,7 +141,7 @@ impl fmt::Debug for Cid {
 
 /// Computes the CIDv0 of a file that arrives in pieces.
 ///
-/// The rules are those of `ipfs add`: leaves of 256 KiB in UnixFS nodes, a balanced tree of at
+/// The rules are those of `ipfs add`: leaves of 256 KiB in `UnixFS` nodes, a balanced tree of at
 /// most 174 links a node. Holds one leaf and 48 bytes for each 256 KiB seen.
 #[derive(Debug)]
 pub struct FileHasher {

@@ -60,9 +60,7 @@ impl Untrusted {
 
     /// The whole text, escaped but not shortened.
     pub fn escaped(&self) -> String {
-        let mut out = String::with_capacity(self.0.len());
-        self.0.chars().for_each(|c| escape(&mut out, c).expect("a string takes all"));
-        out
+        self.0.chars().map(Escaped).map(|c| c.to_string()).collect()
     }
 }
 
@@ -85,7 +83,7 @@ impl fmt::Display for Untrusted {
             if shown == most {
                 return f.write_char('…');
             }
-            escape(f, c)?;
+            Escaped(c).fmt(f)?;
         }
         Ok(())
     }
@@ -97,13 +95,18 @@ impl fmt::Debug for Untrusted {
     }
 }
 
-fn escape(out: &mut impl Write, c: char) -> fmt::Result {
-    match c {
-        '\n' => out.write_str("\\n"),
-        '\r' => out.write_str("\\r"),
-        '\t' => out.write_str("\\t"),
-        c if is_hidden(c) => write!(out, "\\u{{{:x}}}", u32::from(c)),
-        c => out.write_char(c),
+/// One character, as an escape if it is hidden.
+struct Escaped(char);
+
+impl fmt::Display for Escaped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            '\n' => f.write_str("\\n"),
+            '\r' => f.write_str("\\r"),
+            '\t' => f.write_str("\\t"),
+            c if is_hidden(c) => write!(f, "\\u{{{:x}}}", u32::from(c)),
+            c => f.write_char(c),
+        }
     }
 }
 

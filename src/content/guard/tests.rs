@@ -34,6 +34,7 @@ fn at(range: Range) -> Result<(), Rule> {
 }
 
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn table() -> Vec<(Policy, &'static str, Result<(), Rule>)> {
     vec![
         // Listed gateways.
