@@ -15,10 +15,12 @@
 //! There is no file and no network here. Files that a pipeline names come in through a
 //! [`Loader`], so the same check runs on a disk, in an editor and in a test.
 
+pub mod accept;
 pub mod catalogue;
 pub mod document;
 pub mod expr;
 pub mod foreach;
+pub mod items;
 pub mod loader;
 pub mod policy;
 pub mod price;
