@@ -90,6 +90,11 @@ pub struct Offer {
     pub config: Option<Bytes>,
 }
 
+/// The wallets of all providers under these knobs.
+pub fn wallets(knobs: &Knobs, chain_id: u64) -> Vec<Wallet> {
+    (0..knobs.providers).map(|index| Wallet::of_provider(knobs.seed, index, chain_id)).collect()
+}
+
 /// Who works for a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Worker {
