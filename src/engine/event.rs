@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{
     BlockRef, Call, ChainTime, Fees, ItemKey, KeyHash, Network, Nonce, Revert, Round, RunId,
-    SendOutcome, Seq, Slot, StepName, Survey, TaskId, TaskKey, Timestamp, Wei,
+    SendOutcome, Seq, Slot, StepName, Survey, TaskId, TaskKey, TaskStatus, Timestamp, Wei,
 };
 
 /// The journal's format: (major, minor).
@@ -144,6 +144,8 @@ pub enum Event {
         count: u64,
         /// Transactions of the wallet in final blocks.
         final_count: u64,
+        /// Slots that are finally used up, by nothing that is in the journal.
+        unexplained: Vec<Nonce>,
     },
     /// A slot's transaction is in a block that may still be taken back.
     SlotMined {
@@ -245,6 +247,15 @@ pub enum Event {
         block: BlockRef,
         /// The transaction that did it; `None` if it was read, not seen.
         tx_hash: Option<B256>,
+    },
+    /// A task's contract was read directly.
+    TaskRead {
+        /// The task.
+        task: TaskId,
+        /// Its status.
+        status: TaskStatus,
+        /// How many providers have attempted it.
+        attempts: u64,
     },
     /// Every provider that attempted a task has responded, and no response was good enough.
     ResponsesExhausted {
@@ -501,6 +512,11 @@ pub enum Verdict {
         /// Why, as printable text.
         reason: String,
     },
+    /// It cannot be read at all.
+    Unreadable {
+        /// Why, as printable text.
+        reason: String,
+    },
 }
 
 /// Why an item failed (language.md, section 6).
@@ -569,6 +585,27 @@ pub enum RunOutcome {
     Stopped,
     /// The wallet was used elsewhere: nothing new may be published.
     Quarantined,
+}
+
+impl Verdict {
+    /// Why an item fails that has no better response than this.
+    pub fn refusal(&self) -> FailReason {
+        match self {
+            Self::Accepted => FailReason::Expired,
+            Self::Rejected { reason } => FailReason::Rejected(reason.clone()),
+            Self::Unreadable { reason } => FailReason::FetchError(reason.clone()),
+        }
+    }
+}
+
+impl Outcome {
+    /// What was paid to a provider, in wei; `None` if nothing was.
+    pub const fn paid(&self) -> Option<Wei> {
+        match self {
+            Self::Confirmed { paid, .. } | Self::RejectedPaid { paid, .. } => Some(*paid),
+            Self::Failed(_) | Self::Canceled | Self::Skipped => None,
+        }
+    }
 }
 
 impl ItemEntry {

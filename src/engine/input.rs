@@ -98,6 +98,8 @@ pub enum Input {
     Viewed {
         /// The lane.
         wallet: Address,
+        /// The transactions whose receipts were asked for.
+        asked: Vec<B256>,
         /// What was read.
         view: LaneView,
     },

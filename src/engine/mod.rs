@@ -1,8 +1,47 @@
 //! What happens next: the pure state machine of a run.
+//!
+//! * [`Engine::handle`] turns an input into facts, already applied.
+//! * [`Engine::waiting`] and [`Engine::outstanding`] say which effects the states wait on.
+//! * [`Engine::wakes_at`] says when time alone changes something.
+//!
+//! A state names the effect that it waits on, so starting a run and resuming one are the same
+//! loop: [`Engine::replay`] folds the journal into the state that was live, and what is
+//! outstanding then is what was outstanding before. Every effect is safe to do twice.
+//!
+//! Nothing here reads a clock, draws a random number or iterates a hash map. State changes in
+//! `apply` and nowhere else; a transition goes from (state, input) to facts, and an input that is
+//! late, doubled or for somebody else yields none.
 
+mod admission;
+mod apply;
+mod apply_chain;
+mod lane;
 pub mod effect;
 pub mod event;
 pub mod input;
+pub mod ledger;
+mod pace;
+mod publication;
+mod retry;
+mod step;
+mod task;
+mod tasks;
+mod timers;
+mod transitions;
+mod transitions_chain;
+mod verdict;
+mod waiting;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use alloy::primitives::B256;
+
+use crate::plan::{Limits, Schedule};
+use crate::units::{BlockRef, ChainTime, Nonce, Survey, Timestamp, Wei};
 
 pub use effect::{Effect, EffectKey, Window};
 pub use event::{
@@ -10,3 +49,212 @@ pub use event::{
     RunHeader, RunOutcome, SendNote, SlotEnd, StepEnd, Timer, Verdict,
 };
 pub use input::{Input, PinFailure};
+pub use ledger::Ledger;
+
+use lane::Lane;
+use pace::Pace;
+use step::Steps;
+use tasks::Tasks;
+use timers::Timers;
+
+/// How many blocks of the cursor are remembered: a deeper reorg reads everything again.
+const RING: usize = 256;
+
+/// A run, as far as its journal says.
+#[derive(Debug)]
+pub struct Engine {
+    schedule: Arc<Schedule>,
+    limits: Limits,
+    header: Option<Box<RunHeader>>,
+    cap: Option<Wei>,
+    steps: Steps,
+    tasks: Tasks,
+    lane: Option<Lane>,
+    by_hash: HashMap<B256, Nonce>,
+    ledger: Ledger,
+    /// What is left in the vault and in the wallet, seen from the last survey.
+    purse: Purse,
+    pace: Pace,
+    survey: Option<(Timestamp, Survey)>,
+    survey_wanted: bool,
+    ring: VecDeque<BlockRef>,
+    head_time: ChainTime,
+    final_number: u64,
+    final_time: ChainTime,
+    /// The newest block that published a task of this run.
+    last_publication: u64,
+    timers: Timers,
+    over_budget: bool,
+    drain: Option<Timestamp>,
+    drained: bool,
+    outcome: Option<RunOutcome>,
+    /// Slots of this run that a stranger used.
+    foreign: u32,
+}
+
+/// What may still be promised of the two balances, in wei.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Purse {
+    vault: Wei,
+    wallet: Wei,
+}
+
+/// The facts of one turn, and its moment.
+struct Turn {
+    now: Timestamp,
+    events: Vec<Event>,
+}
+
+impl Engine {
+    /// A run that has not begun.
+    pub fn new(schedule: Arc<Schedule>, limits: Limits) -> Self {
+        Self {
+            steps: Steps::new(schedule.steps.len()),
+            tasks: Tasks::default(),
+            lane: None,
+            by_hash: HashMap::new(),
+            header: None,
+            cap: None,
+            ledger: Ledger::default(),
+            purse: Purse::default(),
+            pace: Pace::new(limits.publish_rate, limits.burst),
+            survey: None,
+            survey_wanted: false,
+            ring: VecDeque::new(),
+            head_time: ChainTime::default(),
+            final_number: 0,
+            final_time: ChainTime::default(),
+            last_publication: 0,
+            timers: Timers::default(),
+            over_budget: false,
+            drain: None,
+            drained: false,
+            outcome: None,
+            foreign: 0,
+            schedule,
+            limits,
+        }
+    }
+
+    /// The run that wrote this journal, as it was when it wrote the last fact.
+    pub fn replay(
+        schedule: Arc<Schedule>,
+        limits: Limits,
+        journal: impl Iterator<Item = (Timestamp, Event)>,
+    ) -> Self {
+        let mut engine = Self::new(schedule, limits);
+        for (at, event) in journal {
+            engine.apply(&event, at);
+        }
+        engine
+    }
+
+    /// What follows from one input: facts, in order, already applied.
+    pub fn handle(&mut self, input: Input, now: Timestamp) -> Vec<Event> {
+        let mut turn = Turn { now, events: Vec::new() };
+        self.transit(input, &mut turn);
+        if self.header.is_some() && self.outcome.is_none() {
+            self.advance(&mut turn);
+        }
+        turn.events
+    }
+
+    /// When time alone changes something; pace, expiry, backoff, bump, cadence.
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        if self.outcome.is_some() { None } else { self.timers.next() }
+    }
+
+    /// How the run ended or stopped; `None` while there is something to do.
+    pub const fn outcome(&self) -> Option<RunOutcome> {
+        self.outcome
+    }
+
+    /// Where each wei of the run is.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The run's header; `None` before it began.
+    pub fn header(&self) -> Option<&RunHeader> {
+        self.header.as_deref()
+    }
+
+    /// The cap from now on, in wei.
+    pub const fn cap(&self) -> Option<Wei> {
+        self.cap
+    }
+
+    /// How many slots of this run were used up by something that is not in the journal; more than
+    /// 0 quarantines the wallet.
+    pub const fn foreign_slots(&self) -> u32 {
+        self.foreign
+    }
+
+    /// Makes a fact: applies it and notes it.
+    fn emit(&mut self, turn: &mut Turn, event: Event) {
+        self.apply(&event, turn.now);
+        turn.events.push(event);
+    }
+
+    /// What follows from the state itself: ends of steps, admissions, the end of the run.
+    fn advance(&mut self, turn: &mut Turn) {
+        loop {
+            let ended = self.steps.places().find_map(|step| {
+                Some((step, self.steps.end_of(&self.schedule, step)?))
+            });
+            let Some((step, end)) = ended else { break };
+            self.emit(turn, Event::StepEnded { step, end });
+        }
+        self.admit(turn);
+        if let Some(outcome) = self.ending() {
+            self.emit(turn, Event::RunEnded { outcome });
+        }
+    }
+
+    /// How the run ends now; `None` while it goes on.
+    fn ending(&self) -> Option<RunOutcome> {
+        let slots_open = self.lane.as_ref().is_some_and(|lane| !lane.slots.is_empty());
+        let quarantined = self.lane.as_ref().is_some_and(|lane| lane.quarantined);
+        let idle = self.tasks.open() == 0 && !slots_open;
+        if self.drained {
+            return Some(RunOutcome::Stopped);
+        }
+        if quarantined && self.only_foreign_left() {
+            return Some(RunOutcome::Quarantined);
+        }
+        if !idle {
+            return None;
+        }
+        if let Some(well) = self.steps.ended() {
+            return Some(if well { RunOutcome::Done } else { RunOutcome::Failed });
+        }
+        if self.drain.is_some() {
+            return Some(RunOutcome::Stopped);
+        }
+        if self.over_budget {
+            return Some(match self.limits.on_exceed {
+                crate::plan::OnExceed::Pause => RunOutcome::PausedBudget,
+                crate::plan::OnExceed::Stop => RunOutcome::OverBudget,
+            });
+        }
+        self.is_out_of_funds().then_some(RunOutcome::PausedFunds)
+    }
+
+    /// Counts of a step for tests and figures: confirmed and failed items.
+    #[cfg(test)]
+    fn step_counts(&self, step: u16) -> (u32, u32) {
+        self.steps.get(step).map_or((0, 0), |s| (s.confirmed, s.failed))
+    }
+
+    /// The tasks that wait, grouped by the step that they belong to.
+    #[cfg(test)]
+    fn open_by_step(&self) -> BTreeMap<u16, u32> {
+        let mut open = BTreeMap::new();
+        for (id, task) in self.tasks.iter() {
+            if task.is_open() {
+                *open.entry(id.step).or_insert(0) += 1;
+            }
+        }
+        open
+    }
+}

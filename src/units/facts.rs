@@ -106,6 +106,22 @@ pub enum Revert {
     Other(String),
 }
 
+impl std::fmt::Display for Revert {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotOwner => "NotOwner",
+            Self::Expired => "Expired",
+            Self::SourceInactive => "SourceInactive",
+            Self::PaymentTooLow => "PaymentTooLow",
+            Self::ExpiryTooLong => "ExpiryTooLong",
+            Self::InsufficientBalance => "InsufficientBalance",
+            Self::AlreadyConfirmed => "AlreadyConfirmed",
+            Self::AlreadyFinalized => "AlreadyFinalized",
+            Self::Other(reason) => reason,
+        })
+    }
+}
+
 /// A decoded log of Nexus, of a transaction in a canonical block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {

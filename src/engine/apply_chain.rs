@@ -1,0 +1,476 @@
+//! The fold of facts about slots and the chain.
+
+use std::time::Duration;
+
+use alloy::primitives::{Address, B256};
+
+use crate::units::{
+    BlockRef, Call, ChainTime, Fees, Nonce, Purpose, Seq, Slot, Survey, TaskId, TaskKey, Timestamp,
+    Wei,
+};
+
+use super::event::OpenSlot;
+use super::lane::Lane;
+use super::publication::{
+    Next, Owner, Publication, PublicationState, after_send, bump_look,
+};
+use super::retry::{RoundEnd, resend_after};
+use super::task::{Ending, Published, TaskState};
+use super::{Engine, FailReason, Purse, RING, SendNote, SlotEnd, Timer};
+
+/// How long a lane is not looked at while nothing calls for it.
+const VIEW_CADENCE: Duration = Duration::from_secs(5);
+
+/// Whose a slot becomes.
+pub(super) struct Binding {
+    /// The task.
+    pub task: TaskId,
+    /// The key of its round.
+    pub key: TaskKey,
+}
+
+impl Engine {
+    pub(super) fn lane_taken(&mut self, wallet: Address, next: Nonce, open: &[OpenSlot]) {
+        let window = self.limits.window.get();
+        let lane = self.lane.get_or_insert_with(|| Lane::new(wallet, next, window));
+        lane.next = lane.next.max(next);
+        lane.view_wanted = true;
+        for slot in open {
+            let (Some(newest), false) = (slot.versions.last(), lane.slots.contains_key(&slot.nonce))
+            else {
+                continue;
+            };
+            let versions: Vec<_> = slot.versions.iter().map(|v| (v.seq, v.hash)).collect();
+            self.by_hash.extend(versions.iter().map(|(_, hash)| (*hash, slot.nonce)));
+            let publication = Publication {
+                owner: Owner::OtherRun,
+                call: Call::NoOp,
+                fees: newest.fees,
+                versions,
+                sends: 0,
+                unexplained: 0,
+                state: PublicationState::Signed,
+            };
+            lane.bind(slot.nonce, publication);
+        }
+    }
+
+    /// After a resume nobody knows what left before: every signed version goes out again.
+    pub(super) fn reopen_lane(&mut self) {
+        let Some(lane) = &mut self.lane else { return };
+        lane.view_wanted = true;
+        lane.quarantined = false;
+        let pending: Vec<Nonce> =
+            lane.slots.iter().filter(|(_, p)| p.is_pending()).map(|(nonce, _)| *nonce).collect();
+        for nonce in pending {
+            lane.change(nonce, |publication| {
+                publication.sends = 0;
+                if publication.state != PublicationState::Reserved {
+                    publication.state = PublicationState::Signed;
+                }
+            });
+        }
+    }
+
+    /// Takes the balances anew: what is bound or was published since is not free.
+    pub(super) fn surveyed(&mut self, survey: &Survey, at: Timestamp) {
+        self.survey_wanted = false;
+        self.head_time = self.head_time.max(survey.time);
+        let pending = self.lane.iter().flat_map(|lane| lane.slots.values());
+        let (mut payments, mut gas) = (Wei::ZERO, self.limits.reserve_gas);
+        for publication in pending {
+            gas = gas.saturating_add(publication.gas_ceiling());
+            if publication.is_pending() {
+                payments = payments.saturating_add(publication.payment());
+            }
+        }
+        self.purse = Purse {
+            vault: survey.vault_balance.saturating_sub(payments),
+            wallet: survey.wallet_balance.saturating_sub(gas),
+        };
+        self.survey = Some((at, survey.clone()));
+        self.timers.set(Timer::Survey, at.after(self.survey_cadence()));
+    }
+
+    pub(super) fn logs_read(
+        &mut self,
+        to: BlockRef,
+        to_time: ChainTime,
+        (final_number, final_time): (u64, ChainTime),
+    ) {
+        self.ring.push_back(to);
+        if self.ring.len() > RING {
+            self.ring.pop_front();
+        }
+        self.head_time = self.head_time.max(to_time);
+        self.final_number = self.final_number.max(final_number);
+        self.final_time = self.final_time.max(final_time);
+        let (final_number, lane) = (self.final_number, &mut self.lane);
+        if let Some(lane) = lane {
+            lane.view_wanted |= lane.has_mined_up_to(final_number);
+        }
+    }
+
+    /// Goes back to a block that still stands, and forgets responses of the blocks above it.
+    pub(super) fn logs_rewound(&mut self, to: &BlockRef) {
+        while self.ring.back().is_some_and(|block| block.number > to.number) {
+            self.ring.pop_back();
+        }
+        if self.ring.back() != Some(to) {
+            self.ring.push_back(*to);
+        }
+        let touched: Vec<TaskId> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.published().is_some())
+            .map(|(id, _)| id)
+            .collect();
+        for id in touched {
+            self.change(id, |task| task.rewind(to.number));
+        }
+    }
+
+    pub(super) fn slot_reserved(
+        &mut self,
+        slot: Slot,
+        binding: Binding,
+        (call, fees): (&Call, Fees),
+        at: Timestamp,
+    ) {
+        let Binding { task, key } = binding;
+        let Some(round) = self.tasks.get(task).map(|task| task.round) else { return };
+        let purpose = call.purpose().unwrap_or(Purpose::Publish);
+        let publication = Publication {
+            owner: Owner::Task { task, round, purpose, key },
+            call: call.clone(),
+            fees,
+            versions: Vec::new(),
+            sends: 0,
+            unexplained: 0,
+            state: PublicationState::Reserved,
+        };
+        let (payment, gas) = (publication.payment(), publication.gas_ceiling());
+        self.ledger.reserve(payment.saturating_add(gas));
+        self.purse.vault = self.purse.vault.saturating_sub(payment);
+        self.purse.wallet = self.purse.wallet.saturating_sub(gas);
+        if let Some(lane) = &mut self.lane {
+            lane.bind(slot.nonce, publication);
+        }
+        if !self.timers.is_set(Timer::View(slot.wallet)) {
+            self.timers.set(Timer::View(slot.wallet), at.after(VIEW_CADENCE));
+        }
+        if purpose == Purpose::Publish {
+            self.pace.start(at);
+            if self.pace.opens_at() > at {
+                self.timers.set(Timer::Pace, self.pace.opens_at());
+            }
+        }
+        self.change(task, |task| match &mut task.state {
+            TaskState::Confirming { nonce, .. } => *nonce = Some(slot.nonce),
+            state => *state = TaskState::Publishing { nonce: slot.nonce },
+        });
+    }
+
+    pub(super) fn version_wanted(&mut self, nonce: Nonce, call: &Call, fees: Fees) {
+        let Some(lane) = &mut self.lane else { return };
+        let Some(before) = lane.slots.get(&nonce).map(Publication::gas_ceiling) else { return };
+        lane.change(nonce, |publication| {
+            publication.call = call.clone();
+            publication.fees = fees;
+            publication.state = PublicationState::Reserved;
+        });
+        let after = lane.slots.get(&nonce).map_or(before, Publication::gas_ceiling);
+        self.ledger.release(before);
+        self.ledger.reserve(after);
+        self.purse.wallet =
+            self.purse.wallet.saturating_add(before).saturating_sub(after);
+    }
+
+    pub(super) fn version_signed(&mut self, nonce: Nonce, seq: Seq, hash: B256) {
+        self.by_hash.insert(hash, nonce);
+        let Some(lane) = &mut self.lane else { return };
+        lane.change(nonce, |publication| {
+            publication.versions.push((seq, hash));
+            publication.state = PublicationState::Signed;
+        });
+    }
+
+    /// What a reply asks for; it moves the slot between waiting and sending, and nothing else.
+    pub(super) fn sent(&mut self, note: &SendNote, at: Timestamp) {
+        let seed = self.header.as_ref().map_or(0, |header| header.seed);
+        let Some(lane) = &mut self.lane else { return };
+        let Some(publication) = lane.slots.get(&note.nonce) else { return };
+        let next = after_send(note.outcome, publication.versions.len());
+        let sends = publication.sends.saturating_add(1);
+        let slot = lane.slot(note.nonce);
+        let (state, timer) = match next {
+            Next::Watch | Next::Look | Next::Bump => {
+                (PublicationState::Held, Timer::Bump(slot))
+            }
+            Next::LowerFirst | Next::Narrow | Next::Funds | Next::Again => {
+                (PublicationState::Cooling, Timer::Send(slot))
+            }
+        };
+        lane.view_wanted |= next == Next::Look;
+        if next == Next::Narrow {
+            lane.narrow();
+        }
+        lane.change(note.nonce, |publication| {
+            publication.sends = sends;
+            if publication.is_pending() {
+                publication.state = state;
+            }
+        });
+        if next == Next::LowerFirst
+            && let Some(lowest) = lane.lowest_pending().filter(|lowest| *lowest < note.nonce)
+        {
+            lane.change(lowest, |publication| {
+                if publication.state == PublicationState::Held {
+                    publication.state = PublicationState::Signed;
+                }
+            });
+        }
+        self.survey_wanted |= next == Next::Funds;
+        let again_at = match timer {
+            Timer::Bump(_) => bump_look(at),
+            _ => at.after(resend_after(sends, seed ^ note.nonce.0)),
+        };
+        self.timers.set(timer, again_at);
+    }
+
+    /// The wait of a slot is over: the same bytes go again.
+    pub(super) fn send_again(&mut self, nonce: Nonce, at: Timestamp) {
+        let Some(lane) = &mut self.lane else { return };
+        let head_of_line = lane.lowest_pending() == Some(nonce);
+        let slot = lane.slot(nonce);
+        lane.view_wanted |= head_of_line;
+        lane.change(nonce, |publication| match publication.state {
+            PublicationState::Cooling => publication.state = PublicationState::Signed,
+            PublicationState::Held if head_of_line => {
+                publication.state = PublicationState::Signed;
+            }
+            PublicationState::Held => {}
+            PublicationState::Reserved
+            | PublicationState::Signed
+            | PublicationState::Mined { .. } => {}
+        });
+        let still_held = lane
+            .slots
+            .get(&nonce)
+            .is_some_and(|publication| publication.state == PublicationState::Held);
+        if still_held {
+            self.timers.set(Timer::Bump(slot), bump_look(at));
+        }
+    }
+
+    pub(super) fn want_view(&mut self) {
+        if let Some(lane) = &mut self.lane {
+            lane.view_wanted |= !lane.slots.is_empty();
+        }
+    }
+
+    pub(super) fn lane_viewed(&mut self, count: u64, unexplained: &[Nonce], at: Timestamp) {
+        let Some(lane) = &mut self.lane else { return };
+        lane.view_wanted = false;
+        lane.count = count;
+        for nonce in unexplained {
+            lane.change(*nonce, |publication| publication.unexplained += 1);
+        }
+        self.timers.set(Timer::View(lane.wallet), at.after(VIEW_CADENCE));
+    }
+
+    pub(super) fn slot_mined(&mut self, nonce: Nonce, seq: Seq, (block, ok): (BlockRef, bool)) {
+        let Some(lane) = &mut self.lane else { return };
+        let slot = lane.slot(nonce);
+        lane.change(nonce, |publication| {
+            publication.unexplained = 0;
+            publication.state = PublicationState::Mined { seq, block, ok };
+        });
+        lane.view_wanted |= block.number <= self.final_number;
+        self.timers.clear(Timer::Send(slot));
+        self.timers.clear(Timer::Bump(slot));
+    }
+
+    /// The chain took a transaction back: its bytes go out again, and its task is not published.
+    pub(super) fn slot_reopened(&mut self, nonce: Nonce, at: Timestamp) {
+        let Some(lane) = &mut self.lane else { return };
+        let slot = lane.slot(nonce);
+        let owner = lane.slots.get(&nonce).map(|publication| publication.owner);
+        lane.change(nonce, |publication| publication.state = PublicationState::Signed);
+        self.timers.set(Timer::Bump(slot), bump_look(at));
+        let Some(Owner::Task { task, round, purpose: Purpose::Publish, .. }) = owner else {
+            return;
+        };
+        let Some(current) = self.tasks.get(task).cloned() else { return };
+        if current.round == round && current.published().is_some() {
+            self.tasks.forget_responses(&current);
+            self.ledger.reopen(current.payment);
+            self.change(task, |task| task.state = TaskState::Publishing { nonce });
+        }
+    }
+
+    pub(super) fn slot_final(&mut self, nonce: Nonce, end: &SlotEnd, gas_paid: Wei) {
+        let Some(lane) = &mut self.lane else { return };
+        let slot = lane.slot(nonce);
+        let Some(publication) = lane.close(nonce) else { return };
+        // This view brought something: the next one may bring the rest.
+        lane.view_wanted |= lane.has_mined_up_to(self.final_number);
+        if matches!(end, SlotEnd::Ok { .. }) {
+            lane.widen();
+        }
+        if matches!(end, SlotEnd::Foreign) {
+            lane.quarantined = true;
+            self.foreign += 1;
+        }
+        for (_, hash) in &publication.versions {
+            self.by_hash.remove(hash);
+        }
+        self.timers.clear(Timer::Send(slot));
+        self.timers.clear(Timer::Bump(slot));
+        let Owner::Task { task, round, purpose, .. } = publication.owner else { return };
+        let ceiling = publication.gas_ceiling();
+        self.ledger.burn(ceiling, gas_paid);
+        self.purse.wallet =
+            self.purse.wallet.saturating_add(ceiling.saturating_sub(gas_paid));
+        match (purpose, end) {
+            (Purpose::Publish, SlotEnd::Ok { .. }) => self.change(task, |task| {
+                if task.round == round && let Some(published) = task.published_mut() {
+                    published.is_final = true;
+                }
+            }),
+            (Purpose::Publish, SlotEnd::Reverted { .. }) => {
+                let payment = publication.payment();
+                self.ledger.release(payment);
+                self.purse.vault = self.purse.vault.saturating_add(payment);
+            }
+            (Purpose::Confirm, SlotEnd::Ok { .. }) => self.change(task, |task| {
+                task.confirm_is_final();
+            }),
+            (Purpose::Confirm, SlotEnd::Reverted { revert, .. }) => {
+                self.change(task, |task| task.confirm_was_refused(revert));
+            }
+            (Purpose::Publish | Purpose::Confirm, SlotEnd::Foreign)
+            | (Purpose::Cancel | Purpose::Deposit, _) => {}
+        }
+    }
+
+    pub(super) fn task_published(
+        &mut self,
+        id: TaskId,
+        address: Address,
+        block: BlockRef,
+        at: Timestamp,
+    ) {
+        let Some(task) = self.tasks.get(id) else { return };
+        let TaskState::Publishing { nonce } = task.state else { return };
+        let expiry = self.lane.as_ref().and_then(|lane| match lane.slots.get(&nonce)?.call {
+            Call::PublishTask { expiry, .. } => Some(expiry),
+            Call::ConfirmResponse { .. }
+            | Call::CancelTask { .. }
+            | Call::Deposit { .. }
+            | Call::NoOp => None,
+        });
+        self.ledger.escrow(task.payment);
+        self.last_publication = self.last_publication.max(block.number);
+        let published = Published {
+            nonce,
+            address,
+            block,
+            expiry: expiry.unwrap_or_default(),
+            is_final: false,
+            attempted: false,
+            queue: std::collections::VecDeque::new(),
+            refused: Vec::new(),
+            refusal: None,
+            confirmed: None,
+            read_wanted: false,
+        };
+        self.change(id, |task| task.state = TaskState::Awaiting(published));
+        self.listen(id, at);
+    }
+
+    pub(super) fn response_confirmed(&mut self, id: TaskId, response: Address, block: BlockRef) {
+        self.tasks.note_response(response, id);
+        self.change(id, |task| {
+            if let Some(published) = task.published_mut() {
+                published.confirmed = Some((response, block));
+            }
+            task.confirmed_meanwhile();
+        });
+    }
+}
+
+impl super::task::Task {
+    /// Forgets what happened in blocks above `height`.
+    fn rewind(&mut self, height: u64) {
+        let Some(published) = self.published_mut() else { return };
+        published.queue.retain(|response| response.block.number <= height);
+        if published.confirmed.is_some_and(|(_, block)| block.number > height) {
+            published.confirmed = None;
+        }
+        let gone = match &self.state {
+            TaskState::Checking { response, .. } => response.block.number > height,
+            TaskState::Choosing { candidate, .. } => candidate.response.block.number > height,
+            TaskState::Closing { end: Ending::Done(_), after, .. } => *after > height,
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Publishing { .. }
+            | TaskState::Awaiting(_)
+            | TaskState::Confirming { .. }
+            | TaskState::Closing { end: Ending::Round(_), .. } => false,
+        };
+        if gone && let Some(published) = self.published() {
+            let mut published = published.clone();
+            published.read_wanted = true;
+            self.state = published.look();
+        }
+    }
+
+    /// The confirm is final: the task closes with the chosen response paid.
+    fn confirm_is_final(&mut self) {
+        if let TaskState::Confirming { published, candidate, .. } = &self.state {
+            let outcome = super::Outcome::Confirmed {
+                response: candidate.response.address,
+                sha256: candidate.sha256,
+                paid: candidate.price,
+            };
+            let end = Ending::Done(outcome);
+            self.state = TaskState::Closing { published: published.clone(), end, after: 0 };
+        }
+    }
+
+    /// The contract refused the confirm: if a response is confirmed already, the task is read
+    /// again; else nothing was paid and nothing will be.
+    fn confirm_was_refused(&mut self, revert: &crate::units::Revert) {
+        use crate::units::Revert;
+        let TaskState::Confirming { published, candidate, .. } = &self.state else { return };
+        let mut published = published.clone();
+        if matches!(revert, Revert::AlreadyConfirmed | Revert::AlreadyFinalized) {
+            published.read_wanted = true;
+            published.queue.push_front(candidate.response);
+            self.state = published.look();
+            return;
+        }
+        let reason = FailReason::PublishError(format!("the confirm was refused: {revert}"));
+        let end = Ending::Round(RoundEnd { reason, may_retry: false });
+        self.state = TaskState::Closing { published, end, after: 0 };
+    }
+
+    /// Somebody confirmed the response that this task was about to confirm: it is paid.
+    fn confirmed_meanwhile(&mut self) {
+        let (TaskState::Choosing { published, candidate }
+        | TaskState::Confirming { published, candidate, nonce: None }) = &self.state
+        else {
+            return;
+        };
+        let Some(after) = published.confirmed_at(candidate.response.address) else { return };
+        let outcome = super::Outcome::Confirmed {
+            response: candidate.response.address,
+            sha256: candidate.sha256,
+            paid: candidate.price,
+        };
+        let published = published.clone();
+        self.state = TaskState::Closing { published, end: Ending::Done(outcome), after };
+    }
+}

@@ -1,0 +1,241 @@
+//! The slots of a wallet: which are bound, in which order bytes leave, how many may be open.
+//!
+//! Bytes leave in nonce order: a slot whose lower neighbour is not signed waits, so neither a
+//! crash nor a failing signer makes a gap in a pool. The window grows by one with each final
+//! slot and is halved when a pool says that it is full.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy::primitives::{Address, B256};
+
+use crate::units::{Nonce, Slot};
+
+use super::publication::{Publication, PublicationState};
+
+/// How many slots a lane opens before it has learnt more (safety.md, section 7).
+const FIRST_WINDOW: u32 = 16;
+
+/// The slots of one wallet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lane {
+    /// The wallet.
+    pub wallet: Address,
+    /// The first nonce that nobody has used or bound.
+    pub next: Nonce,
+    /// Bound slots that are not final.
+    pub slots: BTreeMap<Nonce, Publication>,
+    /// Slots whose newest version is not signed.
+    unsigned: BTreeSet<Nonce>,
+    /// Slots whose bytes are to be sent.
+    unsent: BTreeSet<Nonce>,
+    /// Slots in blocks that are not known to be final, by height.
+    mined: BTreeSet<(u64, Nonce)>,
+    /// How many slots may be open.
+    window: u32,
+    /// How many may ever be.
+    cap: u32,
+    /// The count that the last view showed.
+    pub count: u64,
+    /// Whether a view is wanted whatever else is known.
+    pub view_wanted: bool,
+    /// Whether the wallet was found to be used elsewhere.
+    pub quarantined: bool,
+}
+
+impl Lane {
+    /// A lane without slots.
+    pub(super) fn new(wallet: Address, next: Nonce, cap: u32) -> Self {
+        Self {
+            wallet,
+            next,
+            slots: BTreeMap::new(),
+            unsigned: BTreeSet::new(),
+            unsent: BTreeSet::new(),
+            mined: BTreeSet::new(),
+            window: FIRST_WINDOW.min(cap),
+            cap,
+            count: next.0,
+            view_wanted: false,
+            quarantined: false,
+        }
+    }
+
+    /// The slot with this nonce.
+    pub(super) const fn slot(&self, nonce: Nonce) -> Slot {
+        Slot { wallet: self.wallet, nonce }
+    }
+
+    /// Whether another slot may be opened.
+    pub(super) fn has_room(&self) -> bool {
+        !self.quarantined && self.slots.len() < self.window as usize
+    }
+
+    /// Binds a slot.
+    pub(super) fn bind(&mut self, nonce: Nonce, publication: Publication) {
+        self.next = self.next.max(nonce.next());
+        self.slots.insert(nonce, publication);
+        self.refile(nonce);
+    }
+
+    /// Changes a slot, and files it where its new state belongs.
+    pub(super) fn change(&mut self, nonce: Nonce, change: impl FnOnce(&mut Publication)) {
+        if let Some(publication) = self.slots.get_mut(&nonce) {
+            if let PublicationState::Mined { block, .. } = publication.state {
+                self.mined.remove(&(block.number, nonce));
+            }
+            change(publication);
+            self.refile(nonce);
+        }
+    }
+
+    /// Takes a final slot out of the lane.
+    pub(super) fn close(&mut self, nonce: Nonce) -> Option<Publication> {
+        let publication = self.slots.remove(&nonce)?;
+        self.unsigned.remove(&nonce);
+        self.unsent.remove(&nonce);
+        if let PublicationState::Mined { block, .. } = publication.state {
+            self.mined.remove(&(block.number, nonce));
+        }
+        Some(publication)
+    }
+
+    /// A slot was used up as it should: one more may be open.
+    pub(super) fn widen(&mut self) {
+        self.window = self.window.saturating_add(1).min(self.cap);
+    }
+
+    /// A pool is full: half as many may be open.
+    pub(super) fn narrow(&mut self) {
+        self.window = (self.window / 2).max(1);
+    }
+
+    /// Slots whose bytes may go out now that `nonce` is signed: it, and those above that waited
+    /// for it.
+    pub(super) fn sendable_from(&self, nonce: Nonce) -> impl Iterator<Item = Nonce> + '_ {
+        let blocked_at = self.unsigned.first().copied();
+        self.unsent
+            .range(nonce..)
+            .copied()
+            .take_while(move |n| blocked_at.is_none_or(|blocked| *n < blocked))
+    }
+
+    /// Slots to be signed, lowest first.
+    pub(super) fn unsigned(&self) -> impl Iterator<Item = Nonce> + '_ {
+        self.unsigned.iter().copied()
+    }
+
+    /// The lowest slot that is not mined.
+    pub(super) fn lowest_pending(&self) -> Option<Nonce> {
+        self.slots.iter().find(|(_, p)| p.is_pending()).map(|(nonce, _)| *nonce)
+    }
+
+    /// Slots in blocks above a height, highest first: what a reorg to that height takes back.
+    pub(super) fn mined_above(&self, height: u64) -> Vec<Nonce> {
+        self.mined.range((height.saturating_add(1), Nonce(0))..).rev().map(|(_, n)| *n).collect()
+    }
+
+    /// Whether a slot is in a block at or below this height.
+    pub(super) fn has_mined_up_to(&self, height: u64) -> bool {
+        self.mined.first().is_some_and(|(number, _)| *number <= height)
+    }
+
+    /// Transactions whose receipts a view should bring, at most `limit`: of slots in blocks up to
+    /// `final_number`, then of slots that something has used.
+    pub(super) fn questions(&self, final_number: u64, limit: usize) -> Vec<B256> {
+        let mined = self
+            .mined
+            .range(..(final_number.saturating_add(1), Nonce(0)))
+            .filter_map(|(_, nonce)| self.slots.get(nonce));
+        let used = self
+            .slots
+            .range(..Nonce(self.count))
+            .map(|(_, publication)| publication)
+            .filter(|publication| publication.is_pending());
+        let mut hashes = Vec::new();
+        for publication in mined.chain(used) {
+            if hashes.len() >= limit {
+                break;
+            }
+            hashes.extend(publication.versions.iter().map(|(_, hash)| *hash));
+        }
+        hashes
+    }
+
+    fn refile(&mut self, nonce: Nonce) {
+        self.unsigned.remove(&nonce);
+        self.unsent.remove(&nonce);
+        let Some(publication) = self.slots.get(&nonce) else { return };
+        match publication.state {
+            PublicationState::Reserved => {
+                self.unsigned.insert(nonce);
+            }
+            PublicationState::Signed => {
+                self.unsent.insert(nonce);
+            }
+            PublicationState::Mined { block, .. } => {
+                self.mined.insert((block.number, nonce));
+            }
+            PublicationState::Cooling | PublicationState::Held => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::publication::Owner;
+    use super::*;
+    use crate::units::{Call, Fees, Wei};
+
+    fn publication(state: PublicationState) -> Publication {
+        let fees = Fees {
+            gas_limit: 1,
+            max_fee_per_gas: Wei::ZERO,
+            max_priority_fee_per_gas: Wei::ZERO,
+            legacy: false,
+        };
+        Publication {
+            owner: Owner::OtherRun,
+            call: Call::NoOp,
+            fees,
+            versions: Vec::new(),
+            sends: 0,
+            unexplained: 0,
+            state,
+        }
+    }
+
+    fn lane(states: &[PublicationState]) -> Lane {
+        let mut lane = Lane::new(Address::ZERO, Nonce(0), 32);
+        for state in states {
+            lane.bind(lane.next, publication(*state));
+        }
+        lane
+    }
+
+    #[test]
+    fn no_bytes_leave_above_a_slot_that_is_not_signed() {
+        use PublicationState::{Reserved, Signed};
+        let mut lane = lane(&[Signed, Reserved, Signed, Signed, Reserved, Signed]);
+        let sendable = |lane: &Lane, from| {
+            lane.sendable_from(Nonce(from)).map(|n| n.0).collect::<Vec<_>>()
+        };
+        assert_eq!(sendable(&lane, 0), [0]);
+        lane.change(Nonce(1), |p| p.state = Signed);
+        assert_eq!(sendable(&lane, 1), [1, 2, 3]);
+        lane.change(Nonce(4), |p| p.state = Signed);
+        assert_eq!(sendable(&lane, 4), [4, 5]);
+    }
+
+    #[test]
+    fn the_window_is_halved_by_a_full_pool_and_never_closes() {
+        let mut lane = lane(&[]);
+        for _ in 0..10 {
+            lane.narrow();
+        }
+        assert!(lane.has_room());
+        lane.bind(Nonce(0), publication(PublicationState::Reserved));
+        assert!(!lane.has_room());
+        lane.widen();
+        assert!(lane.has_room());
+    }
+}

@@ -1,0 +1,195 @@
+//! One slot: what it is bound to, which versions exist, where its transaction stands.
+//!
+//! ```text
+//! Reserved -> Signed -> Held -> Mined -> (final: the slot leaves the lane)
+//!     ^          ^       |  ^     |
+//!     |          +-Cooling  +-----+ reorg
+//!     +--- a further version is wanted
+//! ```
+
+use alloy::primitives::B256;
+
+use crate::units::{
+    BlockRef, Call, Fees, Purpose, Round, SendOutcome, Seq, TaskId, TaskKey, Timestamp, Wei,
+};
+
+/// One bound slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Publication {
+    /// Whose it is.
+    pub owner: Owner,
+    /// What the newest version does, or will do.
+    pub call: Call,
+    /// The gas and fees of the newest version.
+    pub fees: Fees,
+    /// Every version that was signed, oldest first.
+    pub versions: Vec<(Seq, B256)>,
+    /// How often bytes of it were sent.
+    pub sends: u32,
+    /// How often it was found used up by nothing that we know.
+    pub unexplained: u32,
+    /// Where its transaction stands.
+    pub state: PublicationState,
+}
+
+/// Whose slot it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A task of this run.
+    Task {
+        /// The task.
+        task: TaskId,
+        /// The round that it was bound in.
+        round: Round,
+        /// What the slot is for.
+        purpose: Purpose,
+        /// The key of the round.
+        key: TaskKey,
+    },
+    /// Another run of the same database, which left it open.
+    OtherRun,
+}
+
+/// Where the transaction of one slot stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PublicationState {
+    /// Bound and journaled; the newest version is not signed.
+    Reserved,
+    /// Signed and journaled; its bytes are to be sent.
+    Signed,
+    /// The same bytes go again, but not before a timer.
+    Cooling,
+    /// A node has it, as far as anyone said.
+    Held,
+    /// In a block that may still be taken back.
+    Mined {
+        /// Which version.
+        seq: Seq,
+        /// The block.
+        block: BlockRef,
+        /// Whether it did what it was for.
+        ok: bool,
+    },
+}
+
+/// What a reply to a send asks for. No variant takes another nonce, because no reply changes
+/// what a slot is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Wait for the chain.
+    Watch,
+    /// Read the lane now.
+    Look,
+    /// Send the lower slots again, then this one.
+    LowerFirst,
+    /// Open fewer slots; send again later.
+    Narrow,
+    /// Read the balances; send again later.
+    Funds,
+    /// Send the same bytes again later.
+    Again,
+    /// Sign a further version with higher fees.
+    Bump,
+}
+
+/// What to do about one reply to one send (safety.md, section 8).
+pub(super) const fn after_send(outcome: SendOutcome, versions: usize) -> Next {
+    match outcome {
+        SendOutcome::Seen => Next::Watch,
+        SendOutcome::MaybeUsed => Next::Look,
+        SendOutcome::Conflict if versions > 1 => Next::Bump,
+        // Only one version of ours: a stranger's transaction is pending at our nonce.
+        SendOutcome::Conflict => Next::Look,
+        SendOutcome::TooCheap => Next::Bump,
+        SendOutcome::Gap => Next::LowerFirst,
+        SendOutcome::Full => Next::Narrow,
+        SendOutcome::NoFunds => Next::Funds,
+        SendOutcome::Bad
+        | SendOutcome::NodePolicy
+        | SendOutcome::WrongChain
+        | SendOutcome::Unknown
+        | SendOutcome::SlowDown
+        | SendOutcome::StaleNode => Next::Again,
+    }
+}
+
+impl Publication {
+    /// The payment that the slot may cause, in wei; nothing but for publications.
+    pub(super) const fn payment(&self) -> Wei {
+        match (&self.call, self.owner) {
+            (Call::PublishTask { payment, .. }, Owner::Task { .. }) => *payment,
+            _ => Wei::ZERO,
+        }
+    }
+
+    /// The most gas money that any version can cost, in wei.
+    pub(super) fn gas_ceiling(&self) -> Wei {
+        self.fees.ceiling().unwrap_or(Wei::from_u256(alloy::primitives::U256::MAX))
+    }
+
+    /// The version that a further signature makes.
+    pub(super) fn next_seq(&self) -> Seq {
+        self.versions.last().map_or(Seq(0), |(seq, _)| seq.next())
+    }
+
+    /// The newest signed version.
+    pub(super) fn newest(&self) -> Option<Seq> {
+        self.versions.last().map(|(seq, _)| *seq)
+    }
+
+    /// The version with this transaction hash.
+    pub(super) fn version_of(&self, hash: B256) -> Option<Seq> {
+        self.versions.iter().find(|(_, known)| *known == hash).map(|(seq, _)| *seq)
+    }
+
+    /// Whether its bytes, or bytes to come, can still change the chain's mind.
+    pub(super) const fn is_pending(&self) -> bool {
+        !matches!(self.state, PublicationState::Mined { .. })
+    }
+}
+
+/// Fees that a pool takes in place of `old`: both up by at least an eighth, at least the market's,
+/// and never less gas (safety.md, section 7).
+pub(super) fn bumped(old: Fees, market: Fees) -> Fees {
+    let eighth_more = |fee: Wei| fee.raised_by_permille(125).unwrap_or(fee);
+    Fees {
+        gas_limit: old.gas_limit.max(market.gas_limit),
+        max_fee_per_gas: eighth_more(old.max_fee_per_gas).max(market.max_fee_per_gas),
+        max_priority_fee_per_gas: eighth_more(old.max_priority_fee_per_gas)
+            .max(market.max_priority_fee_per_gas),
+        legacy: old.legacy,
+    }
+}
+
+/// When a slot that nobody mined is looked at again.
+pub(super) fn bump_look(at: Timestamp) -> Timestamp {
+    at.after(std::time::Duration::from_secs(30))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bump_raises_both_fees_by_an_eighth_and_never_lowers_gas() {
+        let fees = |gas_limit, fee, tip| Fees {
+            gas_limit,
+            max_fee_per_gas: Wei::from_u128(fee),
+            max_priority_fee_per_gas: Wei::from_u128(tip),
+            legacy: false,
+        };
+        assert_eq!(bumped(fees(100, 80, 8), fees(90, 1, 1)), fees(100, 90, 9));
+        assert_eq!(bumped(fees(100, 81, 1), fees(110, 200, 1)), fees(110, 200, 2));
+    }
+
+    #[test]
+    fn a_reply_that_proves_nothing_sends_the_same_bytes_again() {
+        for outcome in [SendOutcome::Unknown, SendOutcome::StaleNode, SendOutcome::SlowDown] {
+            assert_eq!(after_send(outcome, 1), Next::Again);
+        }
+        assert_eq!(after_send(SendOutcome::Seen, 1), Next::Watch);
+        assert_eq!(after_send(SendOutcome::MaybeUsed, 1), Next::Look);
+        assert_eq!(after_send(SendOutcome::Conflict, 1), Next::Look);
+        assert_eq!(after_send(SendOutcome::Conflict, 2), Next::Bump);
+    }
+}

@@ -1,0 +1,264 @@
+//! One item's life: its states, what each waits on, and how a published task ends.
+
+use std::collections::VecDeque;
+
+use alloy::primitives::{Address, B256};
+
+use crate::units::{BlockRef, ChainTime, KeyHash, Nonce, Round, Timestamp, Wei};
+
+use super::event::{FailReason, Offer, Outcome};
+use super::retry::RoundEnd;
+
+/// How often an output is fetched before it counts as unreadable.
+pub(super) const FETCH_TRIES: u32 = 6;
+
+/// A task that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Task {
+    /// The item, as the engine knows it.
+    pub key: KeyHash,
+    /// Which publication of the item this is.
+    pub round: Round,
+    /// What this round offers, in wei.
+    pub payment: Wei,
+    /// How long the task lives once it is signed, in seconds of chain time.
+    pub expires_s: u64,
+    /// Where it stands.
+    pub state: TaskState,
+}
+
+/// Where a task stands. What is known sits in the variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TaskState {
+    /// Between two rounds, until a timer.
+    Waiting {
+        /// When the next round begins.
+        until: Timestamp,
+    },
+    /// Its config is to be pinned.
+    Pinning,
+    /// Pinned; waits for the gates.
+    Ready {
+        /// The config's URL.
+        url: String,
+    },
+    /// Bound to a slot that has not published it yet.
+    Publishing {
+        /// The slot's nonce.
+        nonce: Nonce,
+    },
+    /// On chain, without a response to look at.
+    Awaiting(Published),
+    /// Looks at one response.
+    Checking {
+        /// What is on chain.
+        published: Published,
+        /// The response.
+        response: Response,
+        /// How far the look is.
+        stage: Stage,
+    },
+    /// Has an accepted output whose response is not final yet.
+    Choosing {
+        /// What is on chain.
+        published: Published,
+        /// What would be confirmed.
+        candidate: Candidate,
+    },
+    /// Has settled on a response and waits for its confirm.
+    Confirming {
+        /// What is on chain.
+        published: Published,
+        /// What will be confirmed; never changes here.
+        candidate: Candidate,
+        /// The slot of the confirm, once it is bound.
+        nonce: Option<Nonce>,
+    },
+    /// Over, but for what is not final yet.
+    Closing {
+        /// What is on chain.
+        published: Published,
+        /// How it ends.
+        end: Ending,
+        /// The height that must be final first.
+        after: u64,
+    },
+}
+
+/// What is on chain of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    /// The slot that published it.
+    pub nonce: Nonce,
+    /// Its contract.
+    pub address: Address,
+    /// The block of its publication.
+    pub block: BlockRef,
+    /// When it ends, in chain time.
+    pub expiry: ChainTime,
+    /// Whether the publication is final.
+    pub is_final: bool,
+    /// Whether a provider has taken it.
+    pub attempted: bool,
+    /// Responses that nobody has looked at, oldest first.
+    pub queue: VecDeque<Response>,
+    /// Responses that were refused, and why the last one was.
+    pub refused: Vec<Address>,
+    /// Why the last one was refused.
+    pub refusal: Option<FailReason>,
+    /// Which response the chain calls confirmed, and in which block.
+    pub confirmed: Option<(Address, BlockRef)>,
+    /// Whether it is to be read directly.
+    pub read_wanted: bool,
+}
+
+/// A response on chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Response {
+    /// Its contract.
+    pub address: Address,
+    /// Its block.
+    pub block: BlockRef,
+}
+
+/// How far the look at a response is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its output is to be fetched.
+    Fetching {
+        /// How often that failed.
+        failed: u32,
+    },
+    /// It is fetched again after a timer.
+    Cooling {
+        /// How often it failed.
+        failed: u32,
+    },
+    /// Its output is on disk and to be checked.
+    Fetched {
+        /// Who responded, for how much.
+        offer: Offer,
+        /// The output.
+        sha256: B256,
+    },
+}
+
+/// A response whose output was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    /// The response.
+    pub response: Response,
+    /// What the provider asks, in wei.
+    pub price: Wei,
+    /// Its output.
+    pub sha256: B256,
+}
+
+/// How a published task ends, once that is final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The item ends.
+    Done(Outcome),
+    /// The round ends without an accepted output; `retry` says what then.
+    Round(RoundEnd),
+}
+
+impl Task {
+    /// A task in its first round.
+    pub(super) const fn new(key: KeyHash, payment: Wei, expires_s: u64) -> Self {
+        Self { key, round: Round::FIRST, payment, expires_s, state: TaskState::Pinning }
+    }
+
+    /// What is on chain of it, if anything is.
+    pub(super) const fn published(&self) -> Option<&Published> {
+        match &self.state {
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Publishing { .. } => None,
+            TaskState::Awaiting(published)
+            | TaskState::Checking { published, .. }
+            | TaskState::Choosing { published, .. }
+            | TaskState::Confirming { published, .. }
+            | TaskState::Closing { published, .. } => Some(published),
+        }
+    }
+
+    /// What is on chain of it, to be changed.
+    pub(super) const fn published_mut(&mut self) -> Option<&mut Published> {
+        match &mut self.state {
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Publishing { .. } => None,
+            TaskState::Awaiting(published)
+            | TaskState::Checking { published, .. }
+            | TaskState::Choosing { published, .. }
+            | TaskState::Confirming { published, .. }
+            | TaskState::Closing { published, .. } => Some(published),
+        }
+    }
+
+    /// Whether it counts towards the open tasks of the run: bound or on chain, and not over.
+    pub(super) const fn is_open(&self) -> bool {
+        match &self.state {
+            TaskState::Waiting { .. } | TaskState::Pinning | TaskState::Ready { .. } => false,
+            TaskState::Publishing { .. }
+            | TaskState::Awaiting(_)
+            | TaskState::Checking { .. }
+            | TaskState::Choosing { .. }
+            | TaskState::Confirming { .. }
+            | TaskState::Closing { .. } => true,
+        }
+    }
+
+    /// Whether a response is known to this task in any way.
+    pub(super) fn knows(&self, response: Address) -> bool {
+        let looked_at = match &self.state {
+            TaskState::Checking { response: current, .. } => current.address == response,
+            TaskState::Choosing { candidate, .. } | TaskState::Confirming { candidate, .. } => {
+                candidate.response.address == response
+            }
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Publishing { .. }
+            | TaskState::Awaiting(_)
+            | TaskState::Closing { .. } => false,
+        };
+        looked_at
+            || self.published().is_some_and(|published| {
+                published.refused.contains(&response)
+                    || published.queue.iter().any(|queued| queued.address == response)
+            })
+    }
+}
+
+impl Published {
+    /// The state in which the next response is looked at, or awaited.
+    pub(super) fn look(mut self) -> TaskState {
+        match self.queue.pop_front() {
+            Some(response) => TaskState::Checking {
+                published: self,
+                response,
+                stage: Stage::Fetching { failed: 0 },
+            },
+            None => TaskState::Awaiting(self),
+        }
+    }
+
+    /// Notes that a response was refused.
+    pub(super) fn refuse(&mut self, response: Address, reason: FailReason) {
+        if !self.refused.contains(&response) {
+            self.refused.push(response);
+        }
+        self.refusal = Some(reason);
+    }
+
+    /// The height at which `response` is known to be confirmed, if it is.
+    pub(super) fn confirmed_at(&self, response: Address) -> Option<u64> {
+        self.confirmed
+            .filter(|(confirmed, _)| *confirmed == response)
+            .map(|(_, block)| block.number)
+    }
+}

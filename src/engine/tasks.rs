@@ -1,0 +1,207 @@
+//! The tasks that have not ended, and the orders in which they are looked for.
+//!
+//! Every change of a task goes through [`Tasks::change`], which files it anew, so that no
+//! question scans the tasks: which are ready, which wait for a height or an expiry to be final,
+//! which want a confirm, whose contract is this.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use alloy::primitives::Address;
+
+use crate::units::{ChainTime, TaskId};
+
+use super::task::{Task, TaskState};
+
+/// The tasks that have not ended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tasks {
+    live: BTreeMap<TaskId, Task>,
+    /// Pinned tasks that wait for the gates.
+    ready: BTreeSet<TaskId>,
+    /// Tasks that wait for a height to be final.
+    by_height: BTreeSet<(u64, TaskId)>,
+    /// Tasks that nobody has responded to, by expiry.
+    by_expiry: BTreeSet<(ChainTime, TaskId)>,
+    /// Tasks whose confirm has no slot yet.
+    unconfirmed: BTreeSet<TaskId>,
+    by_address: HashMap<Address, TaskId>,
+    by_response: HashMap<Address, TaskId>,
+    open: u32,
+}
+
+/// What a task counts as in its step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Not bound to a slot yet.
+    Before,
+    /// Bound or on chain.
+    Open,
+}
+
+impl Class {
+    /// What a task counts as.
+    pub(super) const fn of(task: &Task) -> Self {
+        if task.is_open() { Self::Open } else { Self::Before }
+    }
+}
+
+impl Tasks {
+    /// The task, if it has not ended.
+    pub(super) fn get(&self, id: TaskId) -> Option<&Task> {
+        self.live.get(&id)
+    }
+
+    /// All tasks that have not ended, in the order of their ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TaskId, &Task)> {
+        self.live.iter().map(|(id, task)| (*id, task))
+    }
+
+    /// How many are bound or on chain.
+    pub(super) const fn open(&self) -> u32 {
+        self.open
+    }
+
+    /// Adds a task.
+    pub(super) fn insert(&mut self, id: TaskId, task: Task) {
+        self.file(id, &task);
+        self.live.insert(id, task);
+    }
+
+    /// Changes a task and files it where it belongs; says what it counted as and counts as.
+    pub(super) fn change(
+        &mut self,
+        id: TaskId,
+        change: impl FnOnce(&mut Task),
+    ) -> Option<(Class, Class)> {
+        let mut task = self.take(id)?;
+        let before = Class::of(&task);
+        change(&mut task);
+        let after = Class::of(&task);
+        self.insert(id, task);
+        Some((before, after))
+    }
+
+    /// Takes a task that has ended.
+    pub(super) fn take(&mut self, id: TaskId) -> Option<Task> {
+        let task = self.live.remove(&id)?;
+        self.unfile(id, &task);
+        Some(task)
+    }
+
+    /// The task whose contract this is.
+    pub(super) fn at(&self, address: Address) -> Option<TaskId> {
+        self.by_address.get(&address).copied()
+    }
+
+    /// The task that this responds to.
+    pub(super) fn responded_by(&self, response: Address) -> Option<TaskId> {
+        self.by_response.get(&response).copied()
+    }
+
+    /// Remembers whose response this is.
+    pub(super) fn note_response(&mut self, response: Address, id: TaskId) {
+        self.by_response.insert(response, id);
+    }
+
+    /// Pinned tasks of a step, in input order.
+    pub(super) fn ready_of(&self, step: u16) -> impl Iterator<Item = TaskId> + '_ {
+        let all = TaskId::new(step, 0)..=TaskId::new(step, u32::MAX);
+        self.ready.range(all).copied()
+    }
+
+    /// Whether any pinned task waits for the gates.
+    pub(super) fn any_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Tasks whose confirm has no slot yet.
+    pub(super) fn unconfirmed(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.unconfirmed.iter().copied()
+    }
+
+    /// Tasks that wait for a height up to this one.
+    pub(super) fn waiting_for_height(&self, height: u64) -> Vec<TaskId> {
+        self.by_height.iter().take_while(|(h, _)| *h <= height).map(|(_, id)| *id).collect()
+    }
+
+    /// Tasks without a response whose expiry is before this moment.
+    pub(super) fn past_expiry(&self, now: ChainTime) -> Vec<TaskId> {
+        self.by_expiry.iter().take_while(|(expiry, _)| *expiry < now).map(|(_, id)| *id).collect()
+    }
+
+    fn file(&mut self, id: TaskId, task: &Task) {
+        if task.is_open() {
+            self.open += 1;
+        }
+        if let Some(published) = task.published() {
+            self.by_address.insert(published.address, id);
+        }
+        match &task.state {
+            TaskState::Ready { .. } => {
+                self.ready.insert(id);
+            }
+            TaskState::Awaiting(published) => {
+                self.by_expiry.insert((published.expiry, id));
+            }
+            TaskState::Choosing { candidate, .. } => {
+                self.by_height.insert((candidate.response.block.number, id));
+            }
+            TaskState::Confirming { nonce: None, .. } => {
+                self.unconfirmed.insert(id);
+            }
+            TaskState::Closing { after, .. } => {
+                self.by_height.insert((*after, id));
+            }
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Publishing { .. }
+            | TaskState::Checking { .. }
+            | TaskState::Confirming { nonce: Some(_), .. } => {}
+        }
+    }
+
+    fn unfile(&mut self, id: TaskId, task: &Task) {
+        if task.is_open() {
+            self.open -= 1;
+        }
+        if let Some(published) = task.published() {
+            self.by_address.remove(&published.address);
+        }
+        match &task.state {
+            TaskState::Ready { .. } => {
+                self.ready.remove(&id);
+            }
+            TaskState::Awaiting(published) => {
+                self.by_expiry.remove(&(published.expiry, id));
+            }
+            TaskState::Choosing { candidate, .. } => {
+                self.by_height.remove(&(candidate.response.block.number, id));
+            }
+            TaskState::Confirming { nonce: None, .. } => {
+                self.unconfirmed.remove(&id);
+            }
+            TaskState::Closing { after, .. } => {
+                self.by_height.remove(&(*after, id));
+            }
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Publishing { .. }
+            | TaskState::Checking { .. }
+            | TaskState::Confirming { nonce: Some(_), .. } => {}
+        }
+    }
+
+    /// Forgets the responses of a task that has ended.
+    pub(super) fn forget_responses(&mut self, task: &Task) {
+        let Some(published) = task.published() else { return };
+        for response in &published.refused {
+            self.by_response.remove(response);
+        }
+        for response in &published.queue {
+            self.by_response.remove(&response.address);
+        }
+        if let Some((response, _)) = published.confirmed {
+            self.by_response.remove(&response);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! From (state, input) to facts: steps, items, configs, outputs, time.
+//!
+//! Each function looks whether the input still fits the state. What is late, doubled or
+//! misaddressed yields nothing.
+
+use std::time::Duration;
+
+use crate::units::{Revert, Round, TaskId};
+
+use super::event::{Expansion, ItemFate, Offer};
+use super::retry::{RoundEnd, next_round};
+use super::step::{Mark, rule};
+use super::task::{Ending, FETCH_TRIES, Stage, Task, TaskState};
+use super::{
+    Engine, Event, FailReason, Input, ItemEntry, Outcome, PinFailure, Turn, Verdict,
+};
+
+/// The wait before an output is fetched for the second time; it doubles from then on.
+const FETCH_BASE: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Turns one input into facts.
+    pub(super) fn transit(&mut self, input: Input, turn: &mut Turn) {
+        match input {
+            Input::Start(header) if self.header.is_none() => {
+                self.emit(turn, Event::RunStarted(header));
+            }
+            Input::Start(_) => {}
+            Input::Resume { epoch, cap } => self.emit(turn, Event::RunResumed { epoch, cap }),
+            Input::Lane { wallet, next_nonce, open } => {
+                self.emit(turn, Event::LaneTaken { wallet, next_nonce, open });
+            }
+            Input::Tick => self.tick(turn),
+            Input::Surveyed(survey) => self.on_survey(*survey, turn),
+            Input::Logs(read) => self.on_logs(read, turn),
+            Input::Expanded { step, expansion } => self.on_expansion(step, expansion, turn),
+            Input::Items { step, items } => self.on_items(step, items, turn),
+            Input::Pinned { task, round, url, bytes, content } => {
+                if self.is_pinning(task, round) {
+                    self.emit(turn, Event::ConfigPinned { task, url, bytes, content });
+                }
+            }
+            Input::PinFailed { task, round, failure } if self.is_pinning(task, round) => {
+                self.on_pin_failure(task, failure, turn);
+            }
+            Input::PinFailed { .. } => {}
+            Input::Signed { slot, seq, hash, call, fees } => {
+                self.on_signed(Event::VersionSigned { slot, seq, hash, call, fees }, turn);
+            }
+            Input::Sent { wallet, sends } => self.on_sent(wallet, &sends, turn),
+            Input::Viewed { wallet, asked, view } => self.on_view(wallet, &asked, &view, turn),
+            Input::Fetched { task, response, offer, sha256, len } => {
+                if self.fetching(task, response).is_some() {
+                    self.emit(turn, Event::OutputFetched { task, response, offer, sha256, len });
+                }
+            }
+            Input::FetchFailed { task, response, offer, reason, transient } => {
+                self.on_fetch_failure((task, response), offer, (reason, transient), turn);
+            }
+            Input::Checked { task, response, verdict } => {
+                if self.is_fetched(task, response) {
+                    self.emit(turn, Event::OutputChecked { task, response, verdict });
+                    self.follow(task, turn);
+                }
+            }
+            Input::TaskRead { task, facts } => self.on_task_read(task, &facts, turn),
+            Input::Drain { until } if self.drain.is_none() && self.header.is_some() => {
+                self.emit(turn, Event::DrainAsked { until });
+            }
+            Input::Drain { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, turn: &mut Turn) {
+        let timers = self.timers.due(turn.now);
+        if timers.is_empty() {
+            return;
+        }
+        for timer in &timers {
+            if let super::Timer::Bump(slot) = timer {
+                self.consider_bump(slot.nonce, false, turn);
+            }
+        }
+        self.emit(turn, Event::Due { timers });
+    }
+
+    fn on_expansion(&mut self, step: u16, expansion: Expansion, turn: &mut Turn) {
+        let waits = self.steps.get(step).is_some_and(|s| s.expansion.is_none() && s.end.is_none());
+        if waits && self.steps.is_released(&self.schedule, step) {
+            self.emit(turn, Event::StepExpanded { step, expansion });
+        }
+    }
+
+    /// Takes the items that the step waits for, and none that it has.
+    fn on_items(&mut self, place: u16, items: Vec<ItemEntry>, turn: &mut Turn) {
+        let Some(step) = self.steps.get(place) else { return };
+        if step.end.is_some() {
+            return;
+        }
+        let wanted: Vec<ItemEntry> = match &step.expansion {
+            Some(Expansion::Streaming) => {
+                items.into_iter().filter(|entry| step.pending.contains(&entry.item)).collect()
+            }
+            Some(Expansion::Items { count, .. }) => {
+                let places = step.read..*count;
+                let fresh = items.into_iter().filter(|entry| places.contains(&entry.item));
+                places.clone().zip(fresh).take_while(|(n, e)| *n == e.item).map(|(_, e)| e).collect()
+            }
+            Some(Expansion::Skipped | Expansion::Failed { .. }) | None => return,
+        };
+        if wanted.is_empty() {
+            return;
+        }
+        let failed: Vec<(TaskId, String)> = wanted
+            .iter()
+            .filter_map(|entry| match &entry.fate {
+                ItemFate::Failed { reason } => {
+                    Some((TaskId::new(place, entry.item), reason.clone()))
+                }
+                ItemFate::Task { .. } | ItemFate::Dropped => None,
+            })
+            .collect();
+        self.emit(turn, Event::ItemsRead { step: place, items: wanted });
+        for (task, reason) in failed {
+            let outcome = Outcome::Failed(FailReason::RenderError(reason));
+            self.emit(turn, Event::TaskDone { task, outcome });
+        }
+    }
+
+    fn is_pinning(&self, id: TaskId, round: Round) -> bool {
+        self.tasks
+            .get(id)
+            .is_some_and(|task| task.round == round && task.state == TaskState::Pinning)
+    }
+
+    fn on_pin_failure(&mut self, id: TaskId, failure: PinFailure, turn: &mut Turn) {
+        match failure {
+            PinFailure::Render(reason) => {
+                let outcome = Outcome::Failed(FailReason::RenderError(reason));
+                self.emit(turn, Event::TaskDone { task: id, outcome });
+            }
+            PinFailure::Refused(reason) => {
+                let reason = FailReason::PublishError(reason);
+                self.end_round(id, RoundEnd { reason, may_retry: true }, turn);
+            }
+        }
+    }
+
+    /// A publication that the contract undid for good: only lateness can go better next time.
+    pub(super) fn on_publish_revert(&mut self, id: TaskId, revert: &Revert, turn: &mut Turn) {
+        let reason = FailReason::PublishError(format!("the contract refused it: {revert}"));
+        let may_retry = *revert == Revert::Expired;
+        self.end_round(id, RoundEnd { reason, may_retry }, turn);
+    }
+
+    /// How often the output of this response failed to come, if it is being fetched.
+    fn fetching(&self, id: TaskId, response: alloy::primitives::Address) -> Option<u32> {
+        match &self.tasks.get(id)?.state {
+            TaskState::Checking { response: current, stage: Stage::Fetching { failed }, .. }
+                if current.address == response =>
+            {
+                Some(*failed)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_fetched(&self, id: TaskId, response: alloy::primitives::Address) -> bool {
+        self.tasks.get(id).is_some_and(|task| match &task.state {
+            TaskState::Checking { response: current, stage: Stage::Fetched { .. }, .. } => {
+                current.address == response
+            }
+            _ => false,
+        })
+    }
+
+    fn on_fetch_failure(
+        &mut self,
+        (task, response): (TaskId, alloy::primitives::Address),
+        offer: Option<Offer>,
+        (reason, transient): (String, bool),
+        turn: &mut Turn,
+    ) {
+        let Some(failed) = self.fetching(task, response) else { return };
+        if transient && failed + 1 < FETCH_TRIES {
+            let again_at = Some(turn.now.after(FETCH_BASE * 2_u32.saturating_pow(failed)));
+            self.emit(turn, Event::FetchFailed { task, response, reason, again_at });
+            return;
+        }
+        if offer.is_some_and(|offer| offer.confirmed) && !self.is_confirmed(task, response) {
+            self.note_confirmed(task, response, turn);
+        }
+        let verdict = Verdict::Unreadable { reason };
+        self.emit(turn, Event::OutputChecked { task, response, verdict });
+        self.follow(task, turn);
+    }
+
+    fn is_confirmed(&self, id: TaskId, response: alloy::primitives::Address) -> bool {
+        let published = self.tasks.get(id).and_then(Task::published);
+        published.is_some_and(|published| published.confirmed_at(response).is_some())
+    }
+
+    /// The chain was read, not watched: the response's own block is the best that is known.
+    fn note_confirmed(
+        &mut self,
+        task: TaskId,
+        response: alloy::primitives::Address,
+        turn: &mut Turn,
+    ) {
+        let block = self.tasks.get(task).and_then(|task| match &task.state {
+            TaskState::Checking { response, .. } => Some(response.block),
+            _ => None,
+        });
+        if let Some(block) = block {
+            self.emit(turn, Event::ResponseConfirmed { task, response, block, tx_hash: None });
+        }
+    }
+
+    /// Takes the steps that follow at once from where a task stands: the choice once the response
+    /// is final, the end once everything is.
+    pub(super) fn follow(&mut self, id: TaskId, turn: &mut Turn) {
+        let Some(task) = self.tasks.get(id) else { return };
+        match &task.state {
+            TaskState::Choosing { candidate, .. }
+                if candidate.response.block.number <= self.final_number =>
+            {
+                let response = candidate.response.address;
+                self.emit(turn, Event::ResponseChosen { task: id, response });
+            }
+            TaskState::Closing { published, end, after }
+                if published.is_final && *after <= self.final_number =>
+            {
+                match end.clone() {
+                    Ending::Done(outcome) => {
+                        self.emit(turn, Event::TaskDone { task: id, outcome });
+                    }
+                    Ending::Round(end) => self.end_round(id, end, turn),
+                }
+            }
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Publishing { .. }
+            | TaskState::Awaiting(_)
+            | TaskState::Checking { .. }
+            | TaskState::Choosing { .. }
+            | TaskState::Confirming { .. }
+            | TaskState::Closing { .. } => {}
+        }
+    }
+
+    /// Ends a round that is closed: another one by the step's rule, or the item has failed.
+    fn end_round(&mut self, id: TaskId, end: RoundEnd, turn: &mut Turn) {
+        let (Some(task), Some(rule), Some(header)) =
+            (self.tasks.get(id), rule(&self.schedule, id.step), &self.header)
+        else {
+            return;
+        };
+        let may_retry = end.may_retry
+            && !self.steps.is_failing(&self.schedule, id.step)
+            && !self.steps.is_orphaned(&self.schedule, id.step);
+        let end = RoundEnd { may_retry, ..end };
+        let ended = (id, task.round, task.payment);
+        let next = next_round(&rule.retry, &end, ended, (turn.now, header.seed));
+        let within_ceiling = |payment| self.limits.max_per_task.is_none_or(|max| payment <= max);
+        let event = match next.filter(|next| within_ceiling(next.payment)) {
+            Some(next) => Event::RoundOpened {
+                task: id,
+                round: next.round,
+                after: end.reason,
+                payment: next.payment,
+                not_before: next.not_before,
+            },
+            None => Event::TaskDone { task: id, outcome: Outcome::Failed(end.reason) },
+        };
+        self.emit(turn, event);
+    }
+
+    /// What became of an item, for tests.
+    #[cfg(test)]
+    pub(super) fn mark_of(&self, id: TaskId) -> Mark {
+        self.steps.get(id.step).map_or(Mark::Unread, |step| step.mark(id.item))
+    }
+}

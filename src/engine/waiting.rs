@@ -1,0 +1,291 @@
+//! Which effects the states wait on: of what a turn touched, or of everything.
+
+use std::collections::BTreeSet;
+
+use crate::units::{Nonce, TaskId};
+
+use super::effect::{Effect, Window};
+use super::lane::Lane;
+use super::publication::PublicationState;
+use super::task::{Stage, TaskState};
+use super::{Engine, Event, Timer};
+
+/// How many receipts one view asks for: what fits a batch.
+const RECEIPTS: usize = 100;
+
+impl Engine {
+    /// Effects that are waited on now by what these facts touched. An effect that is out already
+    /// may be among them: its key says so.
+    pub fn waiting(&self, events: &[Event]) -> Vec<Effect> {
+        if self.outcome.is_some() {
+            return Vec::new();
+        }
+        let mut tasks = BTreeSet::new();
+        let mut effects = Vec::new();
+        for event in events {
+            tasks.extend(touched(event));
+            if matches!(event, Event::LogsRewound { .. } | Event::RunResumed { .. }) {
+                return self.outstanding();
+            }
+            for nonce in touched_slots(event) {
+                self.of_slot(nonce, &mut effects);
+            }
+        }
+        effects.extend(tasks.into_iter().filter_map(|id| self.waiting_on(id)));
+        self.of_run(&mut effects);
+        effects
+    }
+
+    /// Effects that are waited on now, by everything.
+    pub fn outstanding(&self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.outcome.is_some() {
+            return effects;
+        }
+        if let Some(lane) = &self.lane {
+            for nonce in lane.unsigned() {
+                effects.extend(self.sign(lane, nonce));
+            }
+            for nonce in lane.sendable_from(Nonce(0)) {
+                effects.extend(broadcast(lane, nonce));
+            }
+        }
+        effects.extend(self.tasks.iter().filter_map(|(id, _)| self.waiting_on(id)));
+        self.of_run(&mut effects);
+        effects
+    }
+
+    /// The effect that a task waits on; its slots wait by themselves.
+    pub fn waiting_on(&self, id: TaskId) -> Option<Effect> {
+        let task = self.tasks.get(id)?;
+        match &task.state {
+            TaskState::Pinning if self.may_publish() => Some(Effect::Pin {
+                task: id,
+                round: task.round,
+                key: self.key_for(id)?,
+            }),
+            TaskState::Awaiting(published) if published.read_wanted => {
+                Some(Effect::ReadTask { task: id, address: published.address })
+            }
+            TaskState::Checking { response, stage: Stage::Fetching { .. }, .. } => {
+                Some(Effect::Fetch { task: id, response: response.address })
+            }
+            TaskState::Checking { response, stage: Stage::Fetched { sha256, .. }, .. } => {
+                Some(Effect::Check { task: id, response: response.address, sha256: *sha256 })
+            }
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Publishing { .. }
+            | TaskState::Awaiting(_)
+            | TaskState::Checking { stage: Stage::Cooling { .. }, .. }
+            | TaskState::Choosing { .. }
+            | TaskState::Confirming { .. }
+            | TaskState::Closing { .. } => None,
+        }
+    }
+
+    /// The key of a task's present round.
+    fn key_for(&self, id: TaskId) -> Option<crate::units::TaskKey> {
+        let header = self.header.as_ref()?;
+        let task = self.tasks.get(id)?;
+        let origin = crate::units::ids::TaskOrigin {
+            network: &header.network,
+            genesis: &header.genesis.0,
+            run: &header.run,
+            step: &super::step::rule(&self.schedule, id.step)?.name,
+        };
+        Some(crate::units::TaskKey::derive(&origin, task.key, task.round))
+    }
+
+    fn of_run(&self, effects: &mut Vec<Effect>) {
+        if self.header.is_none() {
+            return;
+        }
+        if self.survey_wanted && self.lane.is_some() {
+            effects.push(Effect::Survey);
+        }
+        effects.push(Effect::ReadLogs { ring: self.ring.iter().copied().collect() });
+        if let Some(lane) = self.lane.as_ref().filter(|lane| lane.view_wanted) {
+            let hashes = lane.questions(self.final_number, RECEIPTS);
+            effects.push(Effect::View { wallet: lane.wallet, hashes });
+        }
+        if !self.may_publish() {
+            return;
+        }
+        for step in self.steps.places() {
+            let waits =
+                self.steps.get(step).is_some_and(|s| s.expansion.is_none() && s.end.is_none());
+            if waits && self.steps.is_released(&self.schedule, step) {
+                effects.push(Effect::Expand { step });
+            } else if let Some(window) = self.steps.window(&self.schedule, step) {
+                effects.push(Effect::ReadItems { step, window });
+            }
+        }
+    }
+
+    fn of_slot(&self, nonce: Nonce, effects: &mut Vec<Effect>) {
+        let Some(lane) = &self.lane else { return };
+        match lane.slots.get(&nonce).map(|publication| publication.state) {
+            Some(PublicationState::Reserved) => effects.extend(self.sign(lane, nonce)),
+            Some(PublicationState::Signed) => {
+                effects.extend(lane.sendable_from(nonce).filter_map(|n| broadcast(lane, n)));
+            }
+            Some(
+                PublicationState::Cooling | PublicationState::Held | PublicationState::Mined { .. },
+            )
+            | None => {}
+        }
+    }
+
+    fn sign(&self, lane: &Lane, nonce: Nonce) -> Option<Effect> {
+        let publication = lane.slots.get(&nonce)?;
+        Some(Effect::Sign {
+            slot: lane.slot(nonce),
+            seq: publication.next_seq(),
+            call: publication.call.clone(),
+            fees: publication.fees,
+        })
+    }
+}
+
+fn broadcast(lane: &Lane, nonce: Nonce) -> Option<Effect> {
+    let seq = lane.slots.get(&nonce)?.newest()?;
+    Some(Effect::Broadcast { slot: lane.slot(nonce), seq })
+}
+
+/// The task that a fact is about, if it may wait on another effect after it.
+fn touched(event: &Event) -> Vec<TaskId> {
+    match event {
+        Event::ItemsRead { step, items } => {
+            items.iter().map(|item| TaskId::new(*step, item.item)).collect()
+        }
+        Event::Due { timers } => timers
+            .iter()
+            .filter_map(|timer| match timer {
+                Timer::Fetch(id) | Timer::Round(id) | Timer::Silence(id) => Some(*id),
+                Timer::Send(_)
+                | Timer::Bump(_)
+                | Timer::View(_)
+                | Timer::Survey
+                | Timer::Pace
+                | Timer::Drain => None,
+            })
+            .collect(),
+        Event::ConfigPinned { task, .. }
+        | Event::SlotReserved { task, .. }
+        | Event::TaskPublished { task, .. }
+        | Event::TaskAttempted { task }
+        | Event::ResponseSeen { task, .. }
+        | Event::OutputFetched { task, .. }
+        | Event::FetchFailed { task, .. }
+        | Event::OutputChecked { task, .. }
+        | Event::ResponseChosen { task, .. }
+        | Event::ResponseConfirmed { task, .. }
+        | Event::TaskRead { task, .. }
+        | Event::ResponsesExhausted { task }
+        | Event::ExpiryPassed { task }
+        | Event::RoundOpened { task, .. }
+        | Event::TaskDone { task, .. } => vec![*task],
+        Event::RunStarted(_)
+        | Event::RunResumed { .. }
+        | Event::LaneTaken { .. }
+        | Event::Surveyed(_)
+        | Event::LogsRead { .. }
+        | Event::LogsRewound { .. }
+        | Event::StepExpanded { .. }
+        | Event::StepEnded { .. }
+        | Event::VersionWanted { .. }
+        | Event::VersionSigned { .. }
+        | Event::Sent { .. }
+        | Event::LaneViewed { .. }
+        | Event::SlotMined { .. }
+        | Event::SlotReopened { .. }
+        | Event::SlotFinal { .. }
+        | Event::EscrowReturned { .. }
+        | Event::BudgetReached { .. }
+        | Event::DrainAsked { .. }
+        | Event::RunEnded { .. } => Vec::new(),
+    }
+}
+
+/// The slots that a fact is about, if they may be signed or sent after it.
+fn touched_slots(event: &Event) -> Vec<Nonce> {
+    match event {
+        Event::LaneTaken { open, .. } => open.iter().map(|slot| slot.nonce).collect(),
+        Event::SlotReserved { slot, .. }
+        | Event::VersionWanted { slot, .. }
+        | Event::VersionSigned { slot, .. }
+        | Event::SlotReopened { slot } => vec![slot.nonce],
+        Event::Sent { sends, .. } => sends.iter().map(|note| note.nonce).collect(),
+        Event::Due { timers } => timers
+            .iter()
+            .filter_map(|timer| match timer {
+                Timer::Send(slot) | Timer::Bump(slot) => Some(slot.nonce),
+                Timer::View(_)
+                | Timer::Survey
+                | Timer::Pace
+                | Timer::Fetch(_)
+                | Timer::Round(_)
+                | Timer::Silence(_)
+                | Timer::Drain => None,
+            })
+            .collect(),
+        Event::RunStarted(_)
+        | Event::RunResumed { .. }
+        | Event::Surveyed(_)
+        | Event::LogsRead { .. }
+        | Event::LogsRewound { .. }
+        | Event::StepExpanded { .. }
+        | Event::ItemsRead { .. }
+        | Event::StepEnded { .. }
+        | Event::ConfigPinned { .. }
+        | Event::LaneViewed { .. }
+        | Event::SlotMined { .. }
+        | Event::SlotFinal { .. }
+        | Event::TaskPublished { .. }
+        | Event::TaskAttempted { .. }
+        | Event::ResponseSeen { .. }
+        | Event::OutputFetched { .. }
+        | Event::FetchFailed { .. }
+        | Event::OutputChecked { .. }
+        | Event::ResponseChosen { .. }
+        | Event::ResponseConfirmed { .. }
+        | Event::TaskRead { .. }
+        | Event::ResponsesExhausted { .. }
+        | Event::ExpiryPassed { .. }
+        | Event::RoundOpened { .. }
+        | Event::TaskDone { .. }
+        | Event::EscrowReturned { .. }
+        | Event::BudgetReached { .. }
+        | Event::DrainAsked { .. }
+        | Event::RunEnded { .. } => Vec::new(),
+    }
+}
+
+impl Engine {
+    /// Whether what is left in the lane can never be used: slots of a wallet used elsewhere.
+    pub(super) fn only_foreign_left(&self) -> bool {
+        self.tasks.iter().all(|(id, task)| match &task.state {
+            TaskState::Publishing { nonce } | TaskState::Confirming { nonce: Some(nonce), .. } => {
+                let slots = self.lane.as_ref().map(|lane| &lane.slots);
+                slots.is_none_or(|slots| !slots.contains_key(nonce))
+            }
+            TaskState::Waiting { .. } | TaskState::Pinning | TaskState::Ready { .. } => true,
+            TaskState::Confirming { nonce: None, .. } => true,
+            TaskState::Awaiting(_)
+            | TaskState::Checking { .. }
+            | TaskState::Choosing { .. }
+            | TaskState::Closing { .. } => {
+                let _ = id;
+                false
+            }
+        })
+    }
+
+    /// Items that a step should read now.
+    #[cfg(test)]
+    pub(super) fn window_of(&self, step: u16) -> Option<Window> {
+        self.steps.window(&self.schedule, step)
+    }
+}
