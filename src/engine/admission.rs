@@ -64,8 +64,7 @@ impl Engine {
 
     /// Whether anything wants a slot.
     pub(super) fn wants_slots(&self) -> bool {
-        self.tasks.unconfirmed().next().is_some()
-            || (self.tasks.any_ready() && self.may_publish())
+        self.tasks.unconfirmed().next().is_some() || (self.tasks.any_ready() && self.may_publish())
     }
 
     /// Whether new publications may start at all.

@@ -247,12 +247,8 @@ impl Engine {
         step.end = Some(end);
         step.before = 0;
         step.pending.clear();
-        let left: Vec<TaskId> = self
-            .tasks
-            .iter()
-            .map(|(id, _)| id)
-            .filter(|id| id.step == place)
-            .collect();
+        let left: Vec<TaskId> =
+            self.tasks.iter().map(|(id, _)| id).filter(|id| id.step == place).collect();
         for id in left {
             self.tasks.take(id);
             self.timers.clear(Timer::Round(id));

@@ -11,9 +11,7 @@ use crate::units::{
 
 use super::event::OpenSlot;
 use super::lane::Lane;
-use super::publication::{
-    Next, Owner, Publication, PublicationState, after_send, bump_look,
-};
+use super::publication::{Next, Owner, Publication, PublicationState, after_send, bump_look};
 use super::retry::{RoundEnd, resend_after};
 use super::task::{Ending, Published, TaskState};
 use super::{Engine, FailReason, Purse, RING, SendNote, SlotEnd, Timer};
@@ -36,7 +34,8 @@ impl Engine {
         lane.next = lane.next.max(next);
         lane.view_wanted = true;
         for slot in open {
-            let (Some(newest), false) = (slot.versions.last(), lane.slots.contains_key(&slot.nonce))
+            let (Some(newest), false) =
+                (slot.versions.last(), lane.slots.contains_key(&slot.nonce))
             else {
                 continue;
             };
@@ -182,8 +181,7 @@ impl Engine {
         let after = lane.slots.get(&nonce).map_or(before, Publication::gas_ceiling);
         self.ledger.release(before);
         self.ledger.reserve(after);
-        self.purse.wallet =
-            self.purse.wallet.saturating_add(before).saturating_sub(after);
+        self.purse.wallet = self.purse.wallet.saturating_add(before).saturating_sub(after);
     }
 
     pub(super) fn version_signed(&mut self, nonce: Nonce, seq: Seq, hash: B256) {
@@ -204,9 +202,7 @@ impl Engine {
         let sends = publication.sends.saturating_add(1);
         let slot = lane.slot(note.nonce);
         let (state, timer) = match next {
-            Next::Watch | Next::Look | Next::Bump => {
-                (PublicationState::Held, Timer::Bump(slot))
-            }
+            Next::Watch | Next::Look | Next::Bump => (PublicationState::Held, Timer::Bump(slot)),
             Next::LowerFirst | Next::Narrow | Next::Funds | Next::Again => {
                 (PublicationState::Cooling, Timer::Send(slot))
             }
@@ -330,11 +326,12 @@ impl Engine {
         let Owner::Task { task, round, purpose, .. } = publication.owner else { return };
         let ceiling = publication.gas_ceiling();
         self.ledger.burn(ceiling, gas_paid);
-        self.purse.wallet =
-            self.purse.wallet.saturating_add(ceiling.saturating_sub(gas_paid));
+        self.purse.wallet = self.purse.wallet.saturating_add(ceiling.saturating_sub(gas_paid));
         match (purpose, end) {
             (Purpose::Publish, SlotEnd::Ok { .. }) => self.change(task, |task| {
-                if task.round == round && let Some(published) = task.published_mut() {
+                if task.round == round
+                    && let Some(published) = task.published_mut()
+                {
                     published.is_final = true;
                 }
             }),

@@ -216,9 +216,8 @@ mod tests {
     fn no_bytes_leave_above_a_slot_that_is_not_signed() {
         use PublicationState::{Reserved, Signed};
         let mut lane = lane(&[Signed, Reserved, Signed, Signed, Reserved, Signed]);
-        let sendable = |lane: &Lane, from| {
-            lane.sendable_from(Nonce(from)).map(|n| n.0).collect::<Vec<_>>()
-        };
+        let sendable =
+            |lane: &Lane, from| lane.sendable_from(Nonce(from)).map(|n| n.0).collect::<Vec<_>>();
         assert_eq!(sendable(&lane, 0), [0]);
         lane.change(Nonce(1), |p| p.state = Signed);
         assert_eq!(sendable(&lane, 1), [1, 2, 3]);

@@ -15,10 +15,10 @@
 mod admission;
 mod apply;
 mod apply_chain;
-mod lane;
 pub mod effect;
 pub mod event;
 pub mod input;
+mod lane;
 pub mod ledger;
 mod pace;
 mod publication;
@@ -35,7 +35,7 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use alloy::primitives::B256;
@@ -199,9 +199,10 @@ impl Engine {
     /// What follows from the state itself: ends of steps, admissions, the end of the run.
     fn advance(&mut self, turn: &mut Turn) {
         loop {
-            let ended = self.steps.places().find_map(|step| {
-                Some((step, self.steps.end_of(&self.schedule, step)?))
-            });
+            let ended = self
+                .steps
+                .places()
+                .find_map(|step| Some((step, self.steps.end_of(&self.schedule, step)?)));
             let Some((step, end)) = ended else { break };
             self.emit(turn, Event::StepEnded { step, end });
         }
@@ -248,8 +249,8 @@ impl Engine {
 
     /// The tasks that wait, grouped by the step that they belong to.
     #[cfg(test)]
-    fn open_by_step(&self) -> BTreeMap<u16, u32> {
-        let mut open = BTreeMap::new();
+    fn open_by_step(&self) -> std::collections::BTreeMap<u16, u32> {
+        let mut open = std::collections::BTreeMap::new();
         for (id, task) in self.tasks.iter() {
             if task.is_open() {
                 *open.entry(id.step).or_insert(0) += 1;

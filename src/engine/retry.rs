@@ -127,7 +127,10 @@ mod tests {
     fn an_item_has_one_round_and_the_further_rounds_of_its_rule() {
         let rule = RetryRule { max: 2, ..RetryRule::default() };
         let rounds = [Round::FIRST, Round::FIRST.next(), Round::FIRST.next().next()];
-        assert_eq!(rounds.map(|r| decide(&rule, FailReason::Expired, true, r)), [true, true, false]);
+        assert_eq!(
+            rounds.map(|r| decide(&rule, FailReason::Expired, true, r)),
+            [true, true, false]
+        );
         let none = RetryRule { max: 0, ..RetryRule::default() };
         assert!(!decide(&none, FailReason::Expired, true, Round::FIRST));
     }

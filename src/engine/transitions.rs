@@ -9,11 +9,9 @@ use crate::units::{Revert, Round, TaskId};
 
 use super::event::{Expansion, ItemFate, Offer};
 use super::retry::{RoundEnd, next_round};
-use super::step::{Mark, rule};
+use super::step::rule;
 use super::task::{Ending, FETCH_TRIES, Stage, Task, TaskState};
-use super::{
-    Engine, Event, FailReason, Input, ItemEntry, Outcome, PinFailure, Turn, Verdict,
-};
+use super::{Engine, Event, FailReason, Input, ItemEntry, Outcome, PinFailure, Turn, Verdict};
 
 /// The wait before an output is fetched for the second time; it doubles from then on.
 const FETCH_BASE: Duration = Duration::from_secs(1);
@@ -104,7 +102,12 @@ impl Engine {
             Some(Expansion::Items { count, .. }) => {
                 let places = step.read..*count;
                 let fresh = items.into_iter().filter(|entry| places.contains(&entry.item));
-                places.clone().zip(fresh).take_while(|(n, e)| *n == e.item).map(|(_, e)| e).collect()
+                places
+                    .clone()
+                    .zip(fresh)
+                    .take_while(|(n, e)| *n == e.item)
+                    .map(|(_, e)| e)
+                    .collect()
             }
             Some(Expansion::Skipped | Expansion::Failed { .. }) | None => return,
         };
@@ -156,21 +159,20 @@ impl Engine {
     /// How often the output of this response failed to come, if it is being fetched.
     fn fetching(&self, id: TaskId, response: alloy::primitives::Address) -> Option<u32> {
         match &self.tasks.get(id)?.state {
-            TaskState::Checking { response: current, stage: Stage::Fetching { failed }, .. }
-                if current.address == response =>
-            {
-                Some(*failed)
-            }
+            TaskState::Checking {
+                response: current, stage: Stage::Fetching { failed }, ..
+            } if current.address == response => Some(*failed),
             _ => None,
         }
     }
 
     fn is_fetched(&self, id: TaskId, response: alloy::primitives::Address) -> bool {
-        self.tasks.get(id).is_some_and(|task| match &task.state {
-            TaskState::Checking { response: current, stage: Stage::Fetched { .. }, .. } => {
-                current.address == response
-            }
-            _ => false,
+        self.tasks.get(id).is_some_and(|task| {
+            matches!(
+                &task.state,
+                TaskState::Checking { response: current, stage: Stage::Fetched { .. }, .. }
+                    if current.address == response
+            )
         })
     }
 
@@ -207,11 +209,9 @@ impl Engine {
         response: alloy::primitives::Address,
         turn: &mut Turn,
     ) {
-        let block = self.tasks.get(task).and_then(|task| match &task.state {
-            TaskState::Checking { response, .. } => Some(response.block),
-            _ => None,
-        });
-        if let Some(block) = block {
+        let state = self.tasks.get(task).map(|task| &task.state);
+        if let Some(TaskState::Checking { response: current, .. }) = state {
+            let block = current.block;
             self.emit(turn, Event::ResponseConfirmed { task, response, block, tx_hash: None });
         }
     }
@@ -278,7 +278,7 @@ impl Engine {
 
     /// What became of an item, for tests.
     #[cfg(test)]
-    pub(super) fn mark_of(&self, id: TaskId) -> Mark {
-        self.steps.get(id.step).map_or(Mark::Unread, |step| step.mark(id.item))
+    pub(super) fn mark_of(&self, id: TaskId) -> super::step::Mark {
+        self.steps.get(id.step).map_or(super::step::Mark::Unread, |step| step.mark(id.item))
     }
 }

@@ -133,7 +133,8 @@ impl Engine {
     fn on_rewind(&mut self, to: BlockRef, turn: &mut Turn) {
         let Some(lane) = &self.lane else { return };
         for nonce in lane.mined_above(to.number) {
-            let slot = Slot { wallet: self.lane.as_ref().map_or(Address::ZERO, |l| l.wallet), nonce };
+            let slot =
+                Slot { wallet: self.lane.as_ref().map_or(Address::ZERO, |l| l.wallet), nonce };
             self.emit(turn, Event::SlotReopened { slot });
         }
         self.emit(turn, Event::LogsRewound { to });
@@ -285,13 +286,16 @@ impl Engine {
         nonces.sort_unstable();
         nonces.dedup();
         let unexplained = nonces.iter().copied().filter(|n| self.is_unexplained(*n, asked, view));
-        self.emit(turn, Event::LaneViewed {
-            wallet,
-            head: view.head,
-            count: view.count,
-            final_count: view.final_count,
-            unexplained: unexplained.collect(),
-        });
+        self.emit(
+            turn,
+            Event::LaneViewed {
+                wallet,
+                head: view.head,
+                count: view.count,
+                final_count: view.final_count,
+                unexplained: unexplained.collect(),
+            },
+        );
         for nonce in nonces {
             self.on_verdict(Slot { wallet, nonce }, view, turn);
         }
@@ -375,13 +379,10 @@ impl Engine {
         self.emit(turn, Event::TaskRead { task: id, status, attempts });
         let manual = rule(&self.schedule, id.step)
             .is_some_and(|rule| rule.delivery == Delivery::ManualConfirmation);
-        let exhausted = self.tasks.get(id).is_some_and(|task| match &task.state {
-            TaskState::Awaiting(published) => {
-                let refused = u64::try_from(published.refused.len()).unwrap_or(u64::MAX);
-                refused > 0 && refused >= attempts && published.confirmed.is_none()
-            }
-            _ => false,
-        });
+        let state = self.tasks.get(id).map(|task| &task.state);
+        let Some(TaskState::Awaiting(published)) = state else { return };
+        let refused = published.refused.len() as u64;
+        let exhausted = refused > 0 && refused >= attempts && published.confirmed.is_none();
         if manual && exhausted {
             self.emit(turn, Event::ResponsesExhausted { task: id });
             self.follow(id, turn);

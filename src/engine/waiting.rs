@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::units::{Nonce, TaskId};
 
-use super::effect::{Effect, Window};
+use super::effect::Effect;
 use super::lane::Lane;
 use super::publication::PublicationState;
 use super::task::{Stage, TaskState};
@@ -59,11 +59,9 @@ impl Engine {
     pub fn waiting_on(&self, id: TaskId) -> Option<Effect> {
         let task = self.tasks.get(id)?;
         match &task.state {
-            TaskState::Pinning if self.may_publish() => Some(Effect::Pin {
-                task: id,
-                round: task.round,
-                key: self.key_for(id)?,
-            }),
+            TaskState::Pinning if self.may_publish() => {
+                Some(Effect::Pin { task: id, round: task.round, key: self.key_for(id)? })
+            }
             TaskState::Awaiting(published) if published.read_wanted => {
                 Some(Effect::ReadTask { task: id, address: published.address })
             }
@@ -266,7 +264,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
 impl Engine {
     /// Whether what is left in the lane can never be used: slots of a wallet used elsewhere.
     pub(super) fn only_foreign_left(&self) -> bool {
-        self.tasks.iter().all(|(id, task)| match &task.state {
+        self.tasks.iter().all(|(_, task)| match &task.state {
             TaskState::Publishing { nonce } | TaskState::Confirming { nonce: Some(nonce), .. } => {
                 let slots = self.lane.as_ref().map(|lane| &lane.slots);
                 slots.is_none_or(|slots| !slots.contains_key(nonce))
@@ -276,16 +274,13 @@ impl Engine {
             TaskState::Awaiting(_)
             | TaskState::Checking { .. }
             | TaskState::Choosing { .. }
-            | TaskState::Closing { .. } => {
-                let _ = id;
-                false
-            }
+            | TaskState::Closing { .. } => false,
         })
     }
 
     /// Items that a step should read now.
     #[cfg(test)]
-    pub(super) fn window_of(&self, step: u16) -> Option<Window> {
+    pub(super) fn window_of(&self, step: u16) -> Option<super::Window> {
         self.steps.window(&self.schedule, step)
     }
 }
