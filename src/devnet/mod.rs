@@ -47,3 +47,8 @@ pub use handle::{Clock, Devnet, Mining, Options};
 pub use node::{Node, PlacedLog};
 pub use place::Place;
 pub use pool::{PoolError, PoolLimits, PoolTx};
+
+#[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
+mod kit;

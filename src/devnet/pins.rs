@@ -140,7 +140,7 @@ mod tests {
         drop(pins);
         let pins = Pins::open(&place).unwrap();
         for (cid, content) in cids.iter().zip(contents) {
-            assert_eq!(pins.get(cid).unwrap().as_deref(), Some(content));
+            assert_eq!(pins.get(cid).unwrap().unwrap(), *content);
         }
         assert_eq!(pins.get(&Cid::for_file(b"never pinned")).unwrap(), None);
     }
@@ -163,9 +163,9 @@ mod tests {
         let writer = Pins::open(&Place::Folder(folder.path().into())).unwrap();
         let cid = writer.put(b"there").unwrap();
         let reader = Pins::open(&Place::ReadOnly(folder.path().into())).unwrap();
-        assert_eq!(reader.get(&cid).unwrap().as_deref(), Some(&b"there"[..]));
+        assert_eq!(reader.get(&cid).unwrap().unwrap(), b"there"[..]);
         let own = reader.put(b"own").unwrap();
-        assert_eq!(reader.get(&own).unwrap().as_deref(), Some(&b"own"[..]));
+        assert_eq!(reader.get(&own).unwrap().unwrap(), b"own"[..]);
         assert_eq!(writer.get(&own).unwrap(), None);
     }
 }
