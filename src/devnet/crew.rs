@@ -59,6 +59,20 @@ impl Wallet {
     /// # Panics
     /// Never: signing a hash with a key in memory cannot fail.
     pub fn sign(&self, nonce: u64, to: Address, input: Bytes, gas: Gas) -> (B256, Bytes) {
+        self.sign_with(nonce, to, Wei::ZERO, (input, gas))
+    }
+
+    /// The same with coins sent along.
+    ///
+    /// # Panics
+    /// As [`Wallet::sign`].
+    pub fn sign_with(
+        &self,
+        nonce: u64,
+        to: Address,
+        value: Wei,
+        (input, gas): (Bytes, Gas),
+    ) -> (B256, Bytes) {
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
             nonce,
@@ -66,7 +80,7 @@ impl Wallet {
             max_fee_per_gas: gas.max_fee,
             max_priority_fee_per_gas: 0,
             to: TxKind::Call(to),
-            value: U256::ZERO,
+            value: value.to_u256(),
             access_list: alloy::eips::eip2930::AccessList::default(),
             input,
         };

@@ -17,6 +17,7 @@ use super::genesis::{CHAIN_ID, NEXUS};
 use super::knobs::{Knobs, ServiceSource};
 use super::{BASE_FEE, Node, PoolTx};
 use crate::chain::contract::abi::{INexus, ISource, SourceParams};
+use crate::units::Wei;
 use crate::units::cid::Cid;
 
 /// The seed of the key that publishes the built-in sources, whatever the devnet's own seed is.
@@ -25,6 +26,12 @@ const OWNER_SEED: u64 = 0x6f67_666c_6f77;
 /// What the transactions of the market may cost.
 const PUBLISH_GAS: Gas = Gas { limit: 3_000_000, max_fee: BASE_FEE as u128 };
 const REGISTER_GAS: Gas = Gas { limit: 500_000, max_fee: BASE_FEE as u128 };
+const TRANSFER_GAS: Gas = Gas { limit: 21_000, max_fee: BASE_FEE as u128 };
+
+/// Providers with less get [`PROVIDER_COINS`] more, for gas; both in wei.
+const PROVIDER_LOW: u128 = 100 * COIN;
+const PROVIDER_COINS: u128 = 1_000_000 * COIN;
+const COIN: u128 = 1_000_000_000_000_000_000;
 
 /// Sources of services that are not built in: as the SDK's builder makes them.
 const SERVICE_MIN_PAYMENT: u128 = 1_000_000_000_000_000;
@@ -110,9 +117,16 @@ pub fn wanted(knobs: &Knobs) -> Vec<Wanted> {
     all
 }
 
-/// Who publishes the built-in sources. Needs coins for gas in block 0.
+/// Who publishes the built-in sources and pays the providers' gas. Block 0 has to make it rich.
 pub fn owner() -> Address {
     owner_wallet().address()
+}
+
+/// Where a built-in source stands on every devnet: they are the registry's first contracts.
+pub fn builtin_address(name: &str) -> Option<Address> {
+    let nonces = 1..;
+    let mut all = BUILTIN_SOURCES.iter().zip(nonces);
+    all.find(|(source, _)| source.name == name).map(|(_, nonce)| NEXUS.create(nonce))
 }
 
 fn owner_wallet() -> Wallet {
@@ -173,6 +187,21 @@ impl Market {
             })
             .collect()
     }
+}
+
+/// The transfers to providers who have little left for gas, from the one who publishes the
+/// sources: `later` of its transactions come before them.
+pub fn fundings(node: &Node, wallets: &[Wallet], later: usize) -> Vec<PoolTx> {
+    let owner = owner_wallet();
+    let nonce = node.pending_count(owner.address()) + later as u64;
+    let low = |wallet: &&Wallet| node.balance(wallet.address()) < U256::from(PROVIDER_LOW);
+    let coins = Wei::from_u128(PROVIDER_COINS);
+    let transfer = |(wallet, nonce): (&Wallet, u64)| {
+        let call = (Bytes::new(), TRANSFER_GAS);
+        let (_, raw) = owner.sign_with(nonce, wallet.address(), coins, call);
+        PoolTx::trusted(owner.address(), raw).ok()
+    };
+    wallets.iter().filter(low).zip(nonce..).filter_map(transfer).collect()
 }
 
 /// The transactions that register each of these providers for every source where it is not yet.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::devnet::crew;
 use crate::devnet::{Genesis, PoolLimits};
-use crate::units::{ChainTime, Wei};
+use crate::units::ChainTime;
 
 fn url_of(bytes: Bytes) -> String {
     format!("http://devnet.invalid/ipfs/{}", Cid::for_file(&bytes))
@@ -16,10 +16,10 @@ fn mine(node: &mut Node, txs: Vec<PoolTx>) -> usize {
     node.head().txs.iter().filter(|tx| tx.ok).count()
 }
 
-fn node(wallets: &[Wallet]) -> Node {
-    let coins = Wei::parse("1000 OGPU").unwrap();
+fn node(rich: &[Wallet]) -> Node {
+    let coins = Wei::parse("1_000_000_000 OGPU").unwrap();
     let mut genesis = Genesis::default().with_funds(owner(), coins, Wei::ZERO);
-    for wallet in wallets {
+    for wallet in rich {
         genesis = genesis.with_funds(wallet.address(), coins, Wei::ZERO);
     }
     Node::new(&genesis, PoolLimits::default())
@@ -31,10 +31,11 @@ fn a_fresh_chain_gets_every_source_and_every_provider_once() {
     knobs.turn("providers", "2").unwrap();
     knobs.turn("service", "vader=http://127.0.0.1:5555").unwrap();
     let wallets = crew::wallets(&knobs, CHAIN_ID);
-    let mut node = node(&wallets);
+    let mut node = node(&[]);
     let empty = Market::read(&node, &knobs);
-    let publications = empty.publications(&node, &knobs, url_of);
-    assert_eq!(mine(&mut node, publications), 5);
+    let mut first = empty.publications(&node, &knobs, url_of);
+    first.extend(fundings(&node, &wallets, first.len()));
+    assert_eq!(mine(&mut node, first), 7);
     let market = Market::read(&node, &knobs);
     let names: Vec<&str> = market.by_name.keys().map(String::as_str).collect();
     assert_eq!(names, ["echo", "hf", "llm", "vader", "vision"]);
@@ -43,6 +44,11 @@ fn a_fresh_chain_gets_every_source_and_every_provider_once() {
     assert_eq!(mine(&mut node, registered), 10);
     assert!(registrations(&node, &wallets).is_empty(), "a second start finds all of it done");
     assert!(market.publications(&node, &knobs, url_of).is_empty());
+    assert!(fundings(&node, &wallets, 0).is_empty());
+    for name in ["echo", "llm", "vision", "hf"] {
+        assert_eq!(builtin_address(name), Some(market.by_name[name]), "{name}");
+    }
+    assert_eq!(builtin_address("vader"), None);
 }
 
 #[test]

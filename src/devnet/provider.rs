@@ -100,8 +100,8 @@ pub struct Question {
 pub struct Pins<'a> {
     /// The bytes behind a URL, if this devnet has them.
     pub read: &'a (dyn Fn(&str) -> Option<Bytes> + Sync),
-    /// Pins bytes and says where.
-    pub pin: &'a (dyn Fn(Bytes) -> String + Sync),
+    /// Pins contents together and says where each is; fewer links if that fails.
+    pub pin: &'a dyn Fn(&[Bytes]) -> Vec<String>,
 }
 
 /// How to find what a task's step accepts.
@@ -267,22 +267,18 @@ impl Providers {
     /// The responses that are due at `now`, their outputs pinned.
     fn submissions(&mut self, pins: &Pins<'_>, now: Timestamp) -> Vec<Call> {
         let later = self.due.split_off(&(Timestamp::from_millis(now.as_millis() + 1), 0));
-        let due: Vec<_> = std::mem::replace(&mut self.due, later).into_values().collect();
-        let wallets = &self.wallets;
-        due.into_par_iter()
-            .filter_map(|(mission, output)| {
-                let provider = wallets.get(usize::from(mission.provider))?.address();
-                let params = ResponseParams {
-                    task: mission.task,
-                    provider,
-                    data: (pins.pin)(output),
-                    payment: mission.claim.to_u256(),
-                };
-                let call = INexus::submitResponseCall { responseParams: params };
-                let input = call.abi_encode().into();
-                Some(Call { provider: mission.provider, input, gas: SUBMIT_GAS })
-            })
-            .collect()
+        let due = std::mem::replace(&mut self.due, later).into_values();
+        let (missions, outputs): (Vec<_>, Vec<_>) = due.unzip();
+        let links = (pins.pin)(&outputs);
+        let submit = |(mission, data): (Mission, String)| {
+            let provider = self.wallets.get(usize::from(mission.provider))?.address();
+            let payment = mission.claim.to_u256();
+            let params = ResponseParams { task: mission.task, provider, data, payment };
+            let call = INexus::submitResponseCall { responseParams: params };
+            let input = call.abi_encode().into();
+            Some(Call { provider: mission.provider, input, gas: SUBMIT_GAS })
+        };
+        missions.into_iter().zip(links).filter_map(submit).collect()
     }
 
     /// Signs registrations and calls, each provider's in their order.

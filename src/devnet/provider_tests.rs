@@ -85,7 +85,7 @@ impl Town {
         let sight = self.providers.look(&self.node);
         let pins = Pins {
             read: &|url| self.pins.lock().unwrap().get(url).cloned(),
-            pin: &|bytes| pin(&self.pins, bytes),
+            pin: &|all| all.iter().map(|bytes| pin(&self.pins, bytes.clone())).collect(),
         };
         let mut turn = self.providers.work(sight, &pins, &|_, _| None, Timestamp::from_millis(at));
         let txs = std::mem::take(&mut turn.txs);
