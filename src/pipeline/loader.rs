@@ -90,6 +90,12 @@ pub trait Loader {
     /// When the pattern leads outside of the project or a folder is unreadable.
     fn glob(&self, from: &str, pattern: &str) -> Result<Vec<FoundFile>, LoadError>;
 
+    /// Whether a path that will be written lies inside of the project.
+    ///
+    /// # Errors
+    /// When it does not.
+    fn inside(&self, from: &str, path: &str) -> Result<(), LoadError>;
+
     /// An environment variable, for `env('NAME')` in defaults of params.
     fn env(&self, name: &str) -> Option<String>;
 }

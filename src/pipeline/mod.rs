@@ -17,6 +17,7 @@
 
 pub mod accept;
 pub mod catalogue;
+pub mod check;
 pub mod document;
 pub mod expr;
 pub mod foreach;
@@ -31,6 +32,7 @@ pub mod template;
 pub mod written;
 
 mod forms;
+mod scalar;
 mod syntax;
 
 use std::fmt;
@@ -40,6 +42,7 @@ use std::sync::Arc;
 use alloy::primitives::Address;
 use serde_json::{Map, Value};
 
+pub use check::{ParamValue, Setting, built_in, check_template};
 pub use expr::{Datum, ExprError, Expression, Reference, ScalarStyle, Scope, Template};
 pub use foreach::{CellType, FileItems, Foreach, ItemFormat};
 pub use loader::{FoundFile, LoadError, Loader};

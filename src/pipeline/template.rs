@@ -23,6 +23,8 @@ pub struct TaskTemplate {
     pub origin: Origin,
     /// The file that it was read from.
     pub file: Arc<SourceText>,
+    /// The schema files that it names.
+    pub parts: Vec<Arc<SourceText>>,
     /// One line about it.
     pub description: Option<String>,
     /// More about it.
