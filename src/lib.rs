@@ -6,5 +6,6 @@ pub mod devnet;
 pub mod engine;
 pub mod pipeline;
 pub mod plan;
+pub mod report;
 pub mod store;
 pub mod units;

@@ -1,0 +1,389 @@
+//! The fold that every screen reads: counts, money, open tasks.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use alloy::primitives::Address;
+
+use super::figures::{Failure, Money, OpenTask, Reached, RunFacts, StepTally, latency, paid};
+use super::layout::Coin;
+use crate::engine::{Event, Expansion, ItemEntry, ItemFate, Outcome, RunHeader, RunOutcome};
+use crate::plan::Schedule;
+use crate::units::{BlockRef, Call, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei};
+
+/// How many failures are kept in full; beyond, they are only counted.
+const FAILURES: usize = 1000;
+/// The span over which the rate is taken.
+const RATE_WINDOW: Duration = Duration::from_secs(30);
+
+/// One event with the moment at which it was journaled.
+#[derive(Clone, Copy, Debug)]
+pub struct Fact<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: &'a Event,
+}
+
+/// All figures of a run. Folding the same events gives the same figures.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    run: Option<RunFacts>,
+    names: Vec<StepName>,
+    upstreams: Vec<Vec<u16>>,
+    steps: Vec<StepTally>,
+    open: BTreeMap<TaskId, OpenTask>,
+    slots: BTreeMap<Slot, (TaskId, Purpose)>,
+    money: Money,
+    block: Option<(BlockRef, Timestamp)>,
+    failures: Vec<Failure>,
+    resumed: bool,
+    draining: Option<Timestamp>,
+    outcome: Option<RunOutcome>,
+    ended: VecDeque<(Timestamp, u64)>,
+}
+
+impl Tally {
+    /// A tally of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A tally that also knows which step waits for which.
+    pub fn for_schedule(schedule: &Schedule) -> Self {
+        let upstreams = schedule.steps.iter();
+        let upstreams =
+            upstreams.map(|step| step.upstreams.iter().map(|edge| edge.step).collect()).collect();
+        Self { upstreams, ..Self::default() }
+    }
+
+    /// The run; `None` before its first event.
+    pub fn run(&self) -> Option<&RunFacts> {
+        self.run.as_ref()
+    }
+
+    /// The coin of the run's network.
+    pub fn coin(&self) -> Coin {
+        self.run.as_ref().map_or_else(|| Coin::new("OGPU", false), |run| Coin::of(&run.network))
+    }
+
+    /// The steps with their names, in the order of the plan.
+    pub fn steps(&self) -> impl Iterator<Item = (&StepName, &StepTally)> {
+        self.names.iter().zip(&self.steps)
+    }
+
+    /// The name of a step.
+    pub fn name(&self, step: u16) -> &str {
+        self.names.get(usize::from(step)).map_or("?", StepName::as_str)
+    }
+
+    /// The steps that a step waits for and that have not ended.
+    pub fn waits_for(&self, step: usize) -> impl Iterator<Item = &StepName> {
+        let upstreams = self.upstreams.get(step).map_or(&[][..], Vec::as_slice).iter();
+        upstreams.filter_map(|up| {
+            let up = usize::from(*up);
+            self.steps.get(up).filter(|step| step.end.is_none()).and(self.names.get(up))
+        })
+    }
+
+    /// The tasks that have not ended, by place in the plan.
+    pub fn open(&self) -> impl Iterator<Item = (TaskId, &OpenTask)> {
+        self.open.iter().map(|(id, task)| (*id, task))
+    }
+
+    /// A task that has not ended.
+    pub fn task(&self, id: TaskId) -> Option<&OpenTask> {
+        self.open.get(&id)
+    }
+
+    /// Whose a slot is, while it is not final.
+    pub fn slot(&self, slot: Slot) -> Option<(TaskId, Purpose)> {
+        self.slots.get(&slot).copied()
+    }
+
+    /// `STEP/KEY` of an open task.
+    pub fn label(&self, id: TaskId) -> String {
+        match self.open.get(&id) {
+            Some(task) => format!("{}/{}", self.name(id.step), task.key),
+            None => format!("{}/#{}", self.name(id.step), u64::from(id.item) + 1),
+        }
+    }
+
+    /// Where the money is.
+    pub fn money(&self) -> Money {
+        self.money
+    }
+
+    /// The newest block that was read, and when.
+    pub fn block(&self) -> Option<(BlockRef, Timestamp)> {
+        self.block
+    }
+
+    /// The failures that are kept, in order of ending.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// Whether the run was resumed at least once.
+    pub fn resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Until when a stopping run collects.
+    pub fn draining(&self) -> Option<Timestamp> {
+        self.draining
+    }
+
+    /// How the run ended.
+    pub fn outcome(&self) -> Option<RunOutcome> {
+        self.outcome
+    }
+
+    /// All steps together.
+    pub fn total(&self) -> StepTally {
+        let mut total = StepTally::default();
+        self.steps.iter().for_each(|step| total.add(step));
+        total.items = self.steps.iter().map(|step| step.items).sum();
+        total
+    }
+
+    /// Tasks that ended per second lately, in thousandths; 0 before there is a rate.
+    pub fn millirate(&self, now: Timestamp) -> u64 {
+        let Some((since, before)) = self.ended.front() else { return 0 };
+        let done: u64 = self.steps.iter().map(StepTally::ended).sum();
+        let millis = u64::try_from(now.since(*since).as_millis()).unwrap_or(u64::MAX);
+        if millis < 1000 { 0 } else { (done - before.min(&done)) * 1_000_000 / millis }
+    }
+
+    /// Takes one event into account.
+    pub fn apply(&mut self, fact: Fact<'_>) {
+        let at = fact.at;
+        match fact.event {
+            Event::RunStarted(header) => self.started(header),
+            Event::RunResumed { cap, .. } => self.resume(*cap),
+            Event::LogsRead { to, .. } | Event::LogsRewound { to } => self.block = Some((*to, at)),
+            Event::StepExpanded { step, expansion } => self.expanded(*step, expansion),
+            Event::ItemsRead { step, items } => self.read(*step, items),
+            Event::StepEnded { step, end } => self.step(*step).end = Some(*end),
+            Event::SlotReserved { slot, task, call, .. } => self.reserved(*slot, *task, call),
+            Event::SlotReopened { slot } => self.reopened(*slot),
+            Event::SlotFinal { slot, gas_paid, .. } => self.burned(*slot, *gas_paid),
+            Event::TaskPublished { task, address, .. } => self.published(*task, *address, at),
+            Event::TaskAttempted { task } => self.reach(*task, Reached::Attempted),
+            Event::TaskRead { task, attempts, .. } if *attempts > 0 => {
+                self.reach(*task, Reached::Attempted);
+            }
+            Event::ResponseSeen { task, .. } => self.reach(*task, Reached::Responded),
+            Event::OutputFetched { task, response, offer, .. } => {
+                self.with(*task, |task| task.offer = Some((*response, offer.clone())));
+            }
+            Event::ResponseConfirmed { task, tx_hash, .. } => self.with(*task, |task| {
+                task.confirmed = Some((tx_hash.filter(|_| task.confirms), at));
+            }),
+            Event::RoundOpened { task, round, payment, .. } => self.again(*task, *round, *payment),
+            Event::TaskDone { task, outcome } => self.done(*task, outcome, at),
+            Event::EscrowReturned { amount } => self.returned(*amount),
+            Event::DrainAsked { until } => self.draining = Some(*until),
+            Event::RunEnded { outcome } => self.outcome = Some(*outcome),
+            Event::TaskRead { .. }
+            | Event::LaneTaken { .. }
+            | Event::Surveyed(_)
+            | Event::ConfigPinned { .. }
+            | Event::VersionWanted { .. }
+            | Event::VersionSigned { .. }
+            | Event::Sent { .. }
+            | Event::Due { .. }
+            | Event::LaneViewed { .. }
+            | Event::SlotMined { .. }
+            | Event::FetchFailed { .. }
+            | Event::OutputChecked { .. }
+            | Event::ResponseChosen { .. }
+            | Event::ResponsesExhausted { .. }
+            | Event::ExpiryPassed { .. }
+            | Event::BudgetReached { .. } => {}
+        }
+    }
+
+    fn started(&mut self, header: &RunHeader) {
+        self.names.clone_from(&header.steps);
+        self.steps = vec![StepTally::default(); header.steps.len()];
+        self.ended = VecDeque::from([(header.started_at, 0)]);
+        self.run = Some(RunFacts {
+            id: header.run.clone(),
+            pipeline: header.pipeline.clone(),
+            network: header.network.clone(),
+            signer: header.signer,
+            cap: header.cap,
+            started_at: header.started_at,
+        });
+    }
+
+    fn resume(&mut self, cap: Option<Wei>) {
+        self.resumed = true;
+        self.outcome = None;
+        self.draining = None;
+        self.ended.clear();
+        if let Some(run) = &mut self.run {
+            run.cap = cap;
+        }
+    }
+
+    fn expanded(&mut self, step: u16, expansion: &Expansion) {
+        let step = self.step(step);
+        step.started = true;
+        match expansion {
+            Expansion::Items { count, .. } => step.items = Some(u64::from(*count)),
+            Expansion::Skipped | Expansion::Failed { .. } => step.items = Some(0),
+            Expansion::Streaming => {}
+        }
+    }
+
+    fn read(&mut self, step: u16, items: &[ItemEntry]) {
+        for entry in items {
+            let tally = self.step(step);
+            tally.read += 1;
+            let payment = match &entry.fate {
+                ItemFate::Dropped => {
+                    tally.dropped += 1;
+                    continue;
+                }
+                ItemFate::Task { payment, .. } => *payment,
+                ItemFate::Failed { .. } => Wei::ZERO,
+            };
+            let task = OpenTask::new(entry.key.clone(), payment);
+            self.open.insert(TaskId::new(step, entry.item), task);
+        }
+    }
+
+    fn reserved(&mut self, slot: Slot, id: TaskId, call: &Call) {
+        if let Some(purpose) = call.purpose() {
+            self.slots.insert(slot, (id, purpose));
+        }
+        match call {
+            Call::PublishTask { expiry, payment, .. } => {
+                self.with(id, |task| {
+                    task.payment = *payment;
+                    task.expiry = Some(*expiry);
+                });
+                self.reach(id, Reached::Submitted);
+            }
+            Call::ConfirmResponse { .. } => self.with(id, |task| task.confirms = true),
+            Call::CancelTask { .. } | Call::Deposit { .. } | Call::NoOp => {}
+        }
+    }
+
+    fn reopened(&mut self, slot: Slot) {
+        let Some((id, Purpose::Publish)) = self.slots.get(&slot).copied() else { return };
+        let Some(task) = self.open.get_mut(&id) else { return };
+        if task.is_on_chain() {
+            self.money.locked = self.money.locked.saturating_sub(task.payment);
+        }
+        task.now = Reached::Submitted;
+        task.address = None;
+    }
+
+    fn burned(&mut self, slot: Slot, gas: Wei) {
+        self.money.gas = self.money.gas.saturating_add(gas);
+        let Some((id, _)) = self.slots.remove(&slot) else { return };
+        let step = self.step(id.step);
+        step.gas = step.gas.saturating_add(gas);
+        self.with(id, |task| task.gas = task.gas.saturating_add(gas));
+    }
+
+    fn published(&mut self, id: TaskId, address: Address, at: Timestamp) {
+        let Some(task) = self.open.get_mut(&id) else { return };
+        if !task.is_on_chain() {
+            self.money.locked = self.money.locked.saturating_add(task.payment);
+        }
+        task.address = Some(address);
+        task.published_at = Some(at);
+        self.reach(id, Reached::Published);
+    }
+
+    fn reach(&mut self, id: TaskId, now: Reached) {
+        let Some(task) = self.open.get_mut(&id) else { return };
+        task.now = task.now.max(now);
+        let before = task.furthest;
+        task.furthest = before.max(now);
+        let passed = |mark| u64::from(before < mark && now >= mark);
+        let step = self.step(id.step);
+        step.published += passed(Reached::Published);
+        step.attempted += passed(Reached::Attempted);
+        step.responded += passed(Reached::Responded);
+    }
+
+    fn again(&mut self, id: TaskId, round: Round, payment: Wei) {
+        self.step(id.step).retried += 1;
+        self.with(id, |task| task.begin(round, payment));
+    }
+
+    fn done(&mut self, id: TaskId, outcome: &Outcome, at: Timestamp) {
+        let Some(task) = self.open.remove(&id) else { return };
+        let unlocked = match outcome {
+            Outcome::Confirmed { .. } | Outcome::RejectedPaid { .. } | Outcome::Canceled => {
+                task.is_on_chain()
+            }
+            Outcome::Failed(_) | Outcome::Skipped => false,
+        };
+        if unlocked {
+            self.money.locked = self.money.locked.saturating_sub(task.payment);
+        }
+        let paid = paid(outcome);
+        self.money.paid = self.money.paid.saturating_add(paid);
+        let step = self.step(id.step);
+        step.paid = step.paid.saturating_add(paid);
+        match outcome {
+            Outcome::Confirmed { .. } => {
+                step.confirmed += 1;
+                step.latencies.extend(latency(&task, at));
+            }
+            Outcome::RejectedPaid { .. } => step.rejected_paid += 1,
+            Outcome::Failed(_) => step.failed += 1,
+            Outcome::Canceled | Outcome::Skipped => step.dismissed += 1,
+        }
+        let failed = matches!(outcome, Outcome::RejectedPaid { .. } | Outcome::Failed(_));
+        if failed && self.failures.len() < FAILURES {
+            let (step, rounds, outcome) = (id.step, task.round, outcome.clone());
+            self.failures.push(Failure { step, key: task.key, rounds, outcome });
+        }
+        self.sample(at);
+    }
+
+    /// Remembers how many tasks had ended, about once a second, for as long as the rate looks.
+    fn sample(&mut self, at: Timestamp) {
+        let second = Duration::from_secs(1);
+        if self.ended.back().is_some_and(|(last, _)| at.since(*last) < second) {
+            return;
+        }
+        let done = self.steps.iter().map(StepTally::ended).sum();
+        self.ended.push_back((at, done));
+        while self.ended.len() > 1
+            && self.ended.front().is_some_and(|(t, _)| at.since(*t) > RATE_WINDOW)
+        {
+            self.ended.pop_front();
+        }
+    }
+
+    fn returned(&mut self, amount: Wei) {
+        self.money.locked = self.money.locked.saturating_sub(amount);
+        self.money.refunded = self.money.refunded.saturating_add(amount);
+    }
+
+    /// The figures of a step; an event for a step that the run does not have makes room for it.
+    fn step(&mut self, step: u16) -> &mut StepTally {
+        let place = usize::from(step);
+        if self.steps.len() <= place {
+            self.steps.resize_with(place + 1, StepTally::default);
+        }
+        &mut self.steps[place]
+    }
+
+    fn with(&mut self, id: TaskId, change: impl FnOnce(&mut OpenTask)) {
+        if let Some(task) = self.open.get_mut(&id) {
+            change(task);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
