@@ -54,6 +54,11 @@ impl Wallet {
         self.signer.address()
     }
 
+    /// The address and the private key.
+    pub fn into_key(self) -> (Address, B256) {
+        (self.signer.address(), self.signer.to_bytes())
+    }
+
     /// The signed bytes of a call of `to`, and their hash.
     ///
     /// # Panics

@@ -300,6 +300,21 @@ impl Devnet {
         Ok(format!("{}/ipfs/{cid}", self.base()))
     }
 
+    /// Keeps contents and returns their links, in order. Blocks until all are on disk, once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Devnet::pin`].
+    pub fn pin_all(&self, contents: &[Bytes]) -> Result<Vec<String>, DevnetError> {
+        let cids = self.inner.pins.put_all(contents)?;
+        Ok(cids.into_iter().map(|cid| format!("{}/ipfs/{cid}", self.base())).collect())
+    }
+
+    /// The time, as blocks get it.
+    pub fn now(&self) -> ChainTime {
+        (self.inner.options.clock)()
+    }
+
     /// The pinned content with this CID.
     ///
     /// # Errors

@@ -13,10 +13,10 @@ use url::Url;
 
 use super::crew::{Gas, Wallet, Worker};
 use super::functions::{BUILTIN_SOURCES, BuiltinSource};
-use super::genesis::{CHAIN_ID, NEXUS};
+use super::genesis::{CHAIN_ID, NEXUS, VAULT};
 use super::knobs::{Knobs, ServiceSource};
 use super::{BASE_FEE, Node, PoolTx};
-use crate::chain::contract::abi::{INexus, ISource, SourceParams};
+use crate::chain::contract::abi::{INexus, ISource, IVault, SourceParams};
 use crate::units::Wei;
 use crate::units::cid::Cid;
 
@@ -202,6 +202,26 @@ pub fn fundings(node: &Node, wallets: &[Wallet], later: usize) -> Vec<PoolTx> {
         PoolTx::trusted(owner.address(), raw).ok()
     };
     wallets.iter().filter(low).zip(nonce..).filter_map(transfer).collect()
+}
+
+/// The owner's transactions after which `account` has at least this much.
+pub fn gifts(node: &Node, account: Address, wallet: Wei, vault: Wei) -> Vec<PoolTx> {
+    let owner = owner_wallet();
+    let nonce = node.pending_count(owner.address());
+    let has = read(node, VAULT, &IVault::balanceOfCall(account)).unwrap_or_default();
+    let to_vault = vault.saturating_sub(Wei::from_u256(has));
+    let to_wallet = wallet.saturating_sub(Wei::from_u256(node.balance(account)));
+    let deposit = IVault::depositCall { account }.abi_encode();
+    let gifts = [
+        (account, to_wallet, (Bytes::new(), TRANSFER_GAS)),
+        (VAULT, to_vault, (deposit.into(), REGISTER_GAS)),
+    ];
+    let gifts = gifts.into_iter().filter(|(_, amount, _)| !amount.is_zero());
+    let signed = |((to, amount, call), nonce)| {
+        let (_, raw) = owner.sign_with(nonce, to, amount, call);
+        PoolTx::trusted(owner.address(), raw).ok()
+    };
+    gifts.zip(nonce..).filter_map(signed).collect()
 }
 
 /// The transactions that register each of these providers for every source where it is not yet.

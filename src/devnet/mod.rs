@@ -34,6 +34,7 @@ mod record;
 mod rpc;
 pub mod schemas;
 mod state;
+pub mod town;
 mod words;
 
 pub use block::{BASE_FEE, Block, MinedTx, TIP};
@@ -47,6 +48,7 @@ pub use handle::{Clock, Devnet, Mining, Options};
 pub use node::{Node, PlacedLog};
 pub use place::Place;
 pub use pool::{PoolError, PoolLimits, PoolTx};
+pub use town::{Town, TownOptions};
 
 #[cfg(test)]
 mod contract_tests;

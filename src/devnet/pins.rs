@@ -72,24 +72,40 @@ impl Pins {
 
     /// Keeps `content`. Returns once it is on disk.
     pub(super) fn put(&self, content: &[u8]) -> Result<Cid, DevnetError> {
+        let cid = self.shelve(content)?;
+        self.sync()?;
+        Ok(cid)
+    }
+
+    /// Keeps all of `contents`. Returns once they are on disk, after one sync.
+    pub(super) fn put_all(&self, contents: &[Bytes]) -> Result<Vec<Cid>, DevnetError> {
+        let cids = contents.iter().map(|content| self.shelve(content)).collect::<Result<_, _>>()?;
+        self.sync()?;
+        Ok(cids)
+    }
+
+    fn sync(&self) -> Result<(), DevnetError> {
+        self.file.as_ref().map_or(Ok(()), GrowingFile::sync)
+    }
+
+    fn shelve(&self, content: &[u8]) -> Result<Cid, DevnetError> {
         let cid = Cid::for_file(content);
         let mut shelf = self.shelf()?;
-        if !shelf.held.contains_key(&cid) {
-            let held = match &self.file {
-                None => Held::Memory(Bytes::copy_from_slice(content)),
-                Some(file) => {
-                    let payload = write_pin(cid, content);
-                    let mut framed = Vec::with_capacity(payload.len() + 8);
-                    frame(&mut framed, &payload);
-                    let at = file.append(&framed)?;
-                    let from = at + (framed.len() - content.len()) as u64;
-                    Held::File { from, length: content.len() }
-                }
-            };
-            shelf.held.insert(cid, held);
+        if shelf.held.contains_key(&cid) {
+            return Ok(cid);
         }
-        drop(shelf);
-        self.file.as_ref().map_or(Ok(()), GrowingFile::sync)?;
+        let held = match &self.file {
+            None => Held::Memory(Bytes::copy_from_slice(content)),
+            Some(file) => {
+                let payload = write_pin(cid, content);
+                let mut framed = Vec::with_capacity(payload.len() + 8);
+                frame(&mut framed, &payload);
+                let at = file.append(&framed)?;
+                let from = at + (framed.len() - content.len()) as u64;
+                Held::File { from, length: content.len() }
+            }
+        };
+        shelf.held.insert(cid, held);
         Ok(cid)
     }
 

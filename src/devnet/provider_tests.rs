@@ -11,7 +11,7 @@ const START: u64 = 1_700_000_001;
 const GAS: Gas = Gas { limit: 3_000_000, max_fee: BASE_FEE as u128 };
 
 /// A chain with an open market, a client, and the providers of some knobs.
-struct Town {
+struct Chain {
     node: Node,
     market: Market,
     providers: Providers,
@@ -19,7 +19,7 @@ struct Town {
     pins: Mutex<BTreeMap<String, Bytes>>,
 }
 
-impl Town {
+impl Chain {
     fn new(knobs: &[&str]) -> Self {
         let mut turned = Knobs::default();
         for pair in knobs {
@@ -62,11 +62,10 @@ impl Town {
         self.send(call.abi_encode().into());
         self.mine();
         let logs = self.node.head().logs().map(|(_, _, log)| log.clone()).collect::<Vec<_>>();
-        let published =
-            logs.iter().find_map(|log| match decode_log(log.topics(), &log.data.data).ok()? {
-                ProtocolLog::TaskPublished { task, .. } => Some(task),
-                _ => None,
-            });
+        let published = logs.iter().find_map(|log| {
+            let log = decode_log(log.topics(), &log.data.data).ok()?;
+            if let ProtocolLog::TaskPublished { task, .. } = log { Some(task) } else { None }
+        });
         published.expect("the publication went through")
     }
 
@@ -124,146 +123,146 @@ fn pin(pins: &Mutex<BTreeMap<String, Bytes>>, bytes: Bytes) -> String {
 
 #[test]
 fn a_task_is_attempted_and_answered_in_one_turn_and_never_again() {
-    let mut town = Town::new(&[]);
-    let task = town.publish("llm", "chat", &json!({"prompt": "Say hi"}));
-    town.turn(0);
-    assert_eq!(town.status(task), TaskStatus::Responded);
-    assert_eq!(town.output(task), Some(json!({"text": "Say hi"})));
-    let height = town.node.head().header.number;
-    town.turn(1);
-    assert_eq!(town.node.head().header.number, height, "nothing more is sent");
+    let mut chain = Chain::new(&[]);
+    let task = chain.publish("llm", "chat", &json!({"prompt": "Say hi"}));
+    chain.turn(0);
+    assert_eq!(chain.status(task), TaskStatus::Responded);
+    assert_eq!(chain.output(task), Some(json!({"text": "Say hi"})));
+    let height = chain.node.head().header.number;
+    chain.turn(1);
+    assert_eq!(chain.node.head().header.number, height, "nothing more is sent");
 }
 
 #[test]
 fn the_first_response_of_such_a_source_is_paid_at_once() {
-    let mut town = Town::new(&[]);
-    let task = town.publish("echo", "echo", &json!({"n": 1}));
-    town.turn(0);
-    assert_eq!(town.status(task), TaskStatus::Finalized);
-    let delivery = market::read(&town.node, task, &ITask::getDeliveryMethodCall {}).unwrap();
+    let mut chain = Chain::new(&[]);
+    let task = chain.publish("echo", "echo", &json!({"n": 1}));
+    chain.turn(0);
+    assert_eq!(chain.status(task), TaskStatus::Finalized);
+    let delivery = market::read(&chain.node, task, &ITask::getDeliveryMethodCall {}).unwrap();
     assert_eq!(Delivery::from(delivery), Delivery::FirstResponse);
-    let frozen = IVault::frozenPaymentCall(town.client.address());
-    assert!(market::read(&town.node, VAULT, &frozen).unwrap().is_zero());
+    let frozen = IVault::frozenPaymentCall(chain.client.address());
+    assert!(market::read(&chain.node, VAULT, &frozen).unwrap().is_zero());
 }
 
 #[test]
 fn a_slow_provider_attempts_at_once_and_responds_when_it_is_done() {
-    let mut town = Town::new(&["latency=200ms..300ms"]);
-    let task = town.publish("llm", "chat", &json!({"prompt": "x"}));
-    town.turn(1000);
-    assert_eq!(town.status(task), TaskStatus::Attempted);
-    let due = town.providers.wakes_at().unwrap().as_millis();
+    let mut chain = Chain::new(&["latency=200ms..300ms"]);
+    let task = chain.publish("llm", "chat", &json!({"prompt": "x"}));
+    chain.turn(1000);
+    assert_eq!(chain.status(task), TaskStatus::Attempted);
+    let due = chain.providers.wakes_at().unwrap().as_millis();
     assert!((1200..=1300).contains(&due), "{due}");
-    town.turn(due - 1);
-    assert_eq!(town.status(task), TaskStatus::Attempted);
-    town.turn(due);
-    assert_eq!(town.status(task), TaskStatus::Responded);
-    assert_eq!(town.providers.wakes_at(), None);
+    chain.turn(due - 1);
+    assert_eq!(chain.status(task), TaskStatus::Attempted);
+    chain.turn(due);
+    assert_eq!(chain.status(task), TaskStatus::Responded);
+    assert_eq!(chain.providers.wakes_at(), None);
 }
 
 #[test]
 fn what_was_open_when_the_devnet_stopped_is_taken_up_again() {
-    let mut town = Town::new(&["latency=1s"]);
-    let attempted = town.publish("llm", "chat", &json!({"prompt": "attempted"}));
-    town.turn(0);
-    let untouched = town.publish("llm", "chat", &json!({"prompt": "untouched"}));
-    let knobs = Arc::clone(&town.providers.knobs);
-    town.providers = Providers::new(knobs, town.market.clone());
-    town.turn(5000);
-    assert_eq!(town.status(untouched), TaskStatus::Attempted);
-    town.turn(6000);
+    let mut chain = Chain::new(&["latency=1s"]);
+    let attempted = chain.publish("llm", "chat", &json!({"prompt": "attempted"}));
+    chain.turn(0);
+    let untouched = chain.publish("llm", "chat", &json!({"prompt": "untouched"}));
+    let knobs = Arc::clone(&chain.providers.knobs);
+    chain.providers = Providers::new(knobs, chain.market.clone());
+    chain.turn(5000);
+    assert_eq!(chain.status(untouched), TaskStatus::Attempted);
+    chain.turn(6000);
     for task in [attempted, untouched] {
-        assert_eq!(town.status(task), TaskStatus::Responded);
+        assert_eq!(chain.status(task), TaskStatus::Responded);
     }
 }
 
 #[test]
 fn finished_and_expired_tasks_are_left_alone_after_a_start() {
-    let mut town = Town::new(&[]);
-    let done = town.publish("echo", "echo", &json!({"n": 1}));
-    town.turn(0);
-    town.providers.knobs = Arc::new(Knobs { providers: 0, ..Knobs::default() });
-    let late = town.publish("echo", "echo", &json!({"n": 2}));
-    town.node.mine(ChainTime::from_secs(START + 601));
-    town.providers = Providers::new(Arc::default(), town.market.clone());
-    let height = town.node.head().header.number;
-    town.turn(0);
-    assert_eq!(town.node.head().header.number, height);
-    assert_eq!(town.status(done), TaskStatus::Finalized);
-    assert_eq!(town.status(late), TaskStatus::New);
+    let mut chain = Chain::new(&[]);
+    let done = chain.publish("echo", "echo", &json!({"n": 1}));
+    chain.turn(0);
+    chain.providers.knobs = Arc::new(Knobs { providers: 0, ..Knobs::default() });
+    let late = chain.publish("echo", "echo", &json!({"n": 2}));
+    chain.node.mine(ChainTime::from_secs(START + 601));
+    chain.providers = Providers::new(Arc::default(), chain.market.clone());
+    let height = chain.node.head().header.number;
+    chain.turn(0);
+    assert_eq!(chain.node.head().header.number, height);
+    assert_eq!(chain.status(done), TaskStatus::Finalized);
+    assert_eq!(chain.status(late), TaskStatus::New);
 }
 
 #[test]
 fn a_reorg_sends_nothing_twice_and_loses_nothing() {
-    let mut town = Town::new(&[]);
-    let task = town.publish("llm", "chat", &json!({"prompt": "x"}));
-    assert_eq!(town.node.reorg(1), 1);
-    town.providers.look(&town.node);
-    town.mine();
-    town.turn(0);
-    assert_eq!(town.status(task), TaskStatus::Responded);
-    assert_eq!(town.node.reorg(2), 2);
-    town.mine();
-    let height = town.node.head().header.number;
-    town.turn(1);
-    assert_eq!(town.node.head().header.number, height, "all of it is mined again from the pool");
-    assert_eq!(town.status(task), TaskStatus::Responded);
+    let mut chain = Chain::new(&[]);
+    let task = chain.publish("llm", "chat", &json!({"prompt": "x"}));
+    assert_eq!(chain.node.reorg(1), 1);
+    chain.providers.look(&chain.node);
+    chain.mine();
+    chain.turn(0);
+    assert_eq!(chain.status(task), TaskStatus::Responded);
+    assert_eq!(chain.node.reorg(2), 2);
+    chain.mine();
+    let height = chain.node.head().header.number;
+    chain.turn(1);
+    assert_eq!(chain.node.head().header.number, height, "all of it is mined again from the pool");
+    assert_eq!(chain.status(task), TaskStatus::Responded);
 }
 
 #[test]
 fn a_new_source_gets_every_provider_and_every_function() {
-    let mut town = Town::new(&["providers=3"]);
-    town.turn(0);
-    let client = town.client.address();
-    let echo = town.market.by_name["echo"];
+    let mut chain = Chain::new(&["providers=3"]);
+    chain.turn(0);
+    let client = chain.client.address();
+    let echo = chain.market.by_name["echo"];
     let get = crate::chain::contract::abi::ISource::getSourceParamsCall {};
-    let params = market::read(&town.node, echo, &get).unwrap();
+    let params = market::read(&chain.node, echo, &get).unwrap();
     let call = INexus::publishSourceCall { sourceParams: params };
-    let nonce = town.node.pending_count(client);
-    let (_, raw) = town.client.sign(nonce, NEXUS, call.abi_encode().into(), GAS);
-    town.node.submit(PoolTx::trusted(client, raw).unwrap()).unwrap();
-    town.mine();
-    let logs: Vec<_> = town.node.head().logs().map(|(_, _, log)| log.clone()).collect();
+    let nonce = chain.node.pending_count(client);
+    let (_, raw) = chain.client.sign(nonce, NEXUS, call.abi_encode().into(), GAS);
+    chain.node.submit(PoolTx::trusted(client, raw).unwrap()).unwrap();
+    chain.mine();
+    let logs: Vec<_> = chain.node.head().logs().map(|(_, _, log)| log.clone()).collect();
     let source = logs.iter().find_map(|log| {
         let log = decode_log(log.topics(), &log.data.data).ok()?;
         if let ProtocolLog::SourcePublished { source } = log { Some(source) } else { None }
     });
-    town.market.by_name.insert("new".into(), source.unwrap());
-    town.turn(0);
+    chain.market.by_name.insert("new".into(), source.unwrap());
+    chain.turn(0);
     let count = crate::chain::contract::abi::ISource::getRegistrantCountCall {};
-    let count = market::read(&town.node, source.unwrap(), &count).unwrap();
+    let count = market::read(&chain.node, source.unwrap(), &count).unwrap();
     assert_eq!(count, alloy::primitives::U256::from(3_u64));
-    let task = town.publish(
+    let task = chain.publish(
         "new",
         "text2text",
         &json!({"messages": [{"role": "user",
         "content": "Hi"}]}),
     );
-    town.turn(0);
-    assert_eq!(town.output(task).unwrap()["role"], "assistant");
+    chain.turn(0);
+    assert_eq!(chain.output(task).unwrap()["role"], "assistant");
 }
 
 #[test]
 fn a_service_is_asked_and_its_output_is_submitted_later() {
-    let mut town = Town::new(&["service=vader=http://127.0.0.1:5555"]);
-    let task = town.publish("vader", "score", &json!({"text": "Great"}));
-    let turn = town.turn(7);
-    assert_eq!(town.status(task), TaskStatus::Attempted);
+    let mut chain = Chain::new(&["service=vader=http://127.0.0.1:5555"]);
+    let task = chain.publish("vader", "score", &json!({"text": "Great"}));
+    let turn = chain.turn(7);
+    assert_eq!(chain.status(task), TaskStatus::Attempted);
     let [question] = turn.asks.as_slice() else { panic!("{turn:?}") };
     assert_eq!((question.function.as_str(), &question.data["text"]), ("score", &json!("Great")));
     assert_eq!(question.expiry, ChainTime::from_secs(START + 600));
     let mission = question.mission;
-    town.providers.finished(mission, json!({"compound": 0.5}), Timestamp::from_millis(9));
-    town.turn(9);
-    assert_eq!(town.output(task), Some(json!({"compound": 0.5})));
+    chain.providers.finished(mission, json!({"compound": 0.5}), Timestamp::from_millis(9));
+    chain.turn(9);
+    assert_eq!(chain.output(task), Some(json!({"compound": 0.5})));
 }
 
 #[test]
 fn a_config_that_is_not_pinned_here_gets_an_attempt_and_then_silence() {
-    let mut town = Town::new(&[]);
-    let task = town.publish("echo", "echo", &json!({"n": 1}));
-    town.pins.lock().unwrap().clear();
-    town.turn(0);
-    assert_eq!(town.status(task), TaskStatus::Attempted);
-    assert_eq!(town.providers.wakes_at(), None);
+    let mut chain = Chain::new(&[]);
+    let task = chain.publish("echo", "echo", &json!({"n": 1}));
+    chain.pins.lock().unwrap().clear();
+    chain.turn(0);
+    assert_eq!(chain.status(task), TaskStatus::Attempted);
+    assert_eq!(chain.providers.wakes_at(), None);
 }
