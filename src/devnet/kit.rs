@@ -2,7 +2,7 @@
 
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Encodable2718;
-use alloy::primitives::{Address, Bytes, Signature, TxKind, U256, keccak256};
+use alloy::primitives::{Address, Signature, TxKind, U256, keccak256};
 use alloy::sol_types::SolCall;
 
 use super::block::BASE_FEE;
@@ -38,23 +38,11 @@ pub(super) fn genesis() -> Genesis {
 }
 
 /// A transaction whose signature nobody checks.
-pub(super) fn tx(sender: Address, nonce: u64, to: Address, data: Bytes) -> PoolTx {
-    let tx = TxEip1559 {
-        chain_id: CHAIN_ID,
-        nonce,
-        gas_limit: 2_000_000,
-        max_fee_per_gas: u128::from(BASE_FEE) * 2,
-        max_priority_fee_per_gas: 1,
-        to: TxKind::Call(to),
-        value: U256::ZERO,
-        input: data,
-        ..TxEip1559::default()
-    };
-    signed(sender, tx)
-}
-
 pub(super) fn signed(sender: Address, tx: TxEip1559) -> PoolTx {
-    let tx = TxEnvelope::from(tx.into_signed(Signature::test_signature()));
+    // Different for each sender, as real ones are: otherwise equal transactions of two accounts
+    // would have one hash.
+    let r = U256::from_be_slice(sender.as_slice());
+    let tx = TxEnvelope::from(tx.into_signed(Signature::new(r, U256::from(1), false)));
     PoolTx::trusted(sender, tx.encoded_2718().into()).unwrap()
 }
 

@@ -54,3 +54,5 @@ pub use town::{Town, TownOptions};
 mod contract_tests;
 #[cfg(test)]
 mod kit;
+#[cfg(test)]
+mod node_tests;

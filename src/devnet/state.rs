@@ -48,6 +48,8 @@ struct Undo {
     accounts: BTreeMap<Address, Option<Brief>>,
     /// `None` once it is too old to be kept.
     storage: Option<BTreeMap<(Address, U256), U256>>,
+    /// Code that was not there before.
+    code: Vec<B256>,
 }
 
 /// All accounts at the head, and the way back from it.
@@ -60,7 +62,6 @@ pub(super) struct State {
     /// The latest blocks' undos, the head's last.
     past: VecDeque<Undo>,
     open: Undo,
-    open_code: Vec<B256>,
 }
 
 impl State {
@@ -71,7 +72,6 @@ impl State {
             hashes: Vec::new(),
             past: VecDeque::new(),
             open: Undo::default(),
-            open_code: Vec::new(),
         };
         for (address, account) in genesis {
             let code = Bytecode::new_raw(account.code.clone());
@@ -163,8 +163,8 @@ impl State {
 
     fn redo(&self) -> Vec<u8> {
         let mut writer = Writer::default();
-        writer.number(self.open_code.len() as u64);
-        for hash in &self.open_code {
+        writer.number(self.open.code.len() as u64);
+        for hash in &self.open.code {
             writer.bytes(&self.code(*hash).original_bytes());
         }
         writer.number(self.open.accounts.len() as u64);
@@ -223,12 +223,11 @@ impl State {
         let hash = code.hash_slow();
         if !self.code.contains_key(&hash) {
             self.code.insert(hash, code);
-            self.open_code.push(hash);
+            self.open.code.push(hash);
         }
     }
 
     fn keep(&mut self) {
-        self.open_code.clear();
         let mut undo = std::mem::take(&mut self.open);
         undo.storage.get_or_insert_default();
         self.past.push_back(undo);
@@ -254,6 +253,9 @@ impl State {
         }
         for ((address, slot), value) in undo.storage.into_iter().flatten() {
             self.put_slot(address, slot, value);
+        }
+        for hash in undo.code {
+            self.code.remove(&hash);
         }
         self.open = Undo::default();
         self.hashes.pop();
