@@ -164,9 +164,12 @@ impl Engine {
                 self.timers.set(Timer::Pace, self.pace.opens_at());
             }
         }
-        self.change(task, |task| match &mut task.state {
-            TaskState::Confirming { nonce, .. } => *nonce = Some(slot.nonce),
-            state => *state = TaskState::Publishing { nonce: slot.nonce },
+        self.change(task, |task| {
+            if let TaskState::Confirming { nonce, .. } = &mut task.state {
+                *nonce = Some(slot.nonce);
+            } else {
+                task.state = TaskState::Publishing { nonce: slot.nonce };
+            }
         });
     }
 
@@ -201,10 +204,13 @@ impl Engine {
         let next = after_send(note.outcome, publication.versions.len());
         let sends = publication.sends.saturating_add(1);
         let slot = lane.slot(note.nonce);
-        let (state, timer) = match next {
-            Next::Watch | Next::Look | Next::Bump => (PublicationState::Held, Timer::Bump(slot)),
+        let (state, timer, again_at) = match next {
+            Next::Watch | Next::Look | Next::Bump => {
+                (PublicationState::Held, Timer::Bump(slot), bump_look(at))
+            }
             Next::LowerFirst | Next::Narrow | Next::Funds | Next::Again => {
-                (PublicationState::Cooling, Timer::Send(slot))
+                let again_at = at.after(resend_after(sends, seed ^ note.nonce.0));
+                (PublicationState::Cooling, Timer::Send(slot), again_at)
             }
         };
         lane.view_wanted |= next == Next::Look;
@@ -227,10 +233,6 @@ impl Engine {
             });
         }
         self.survey_wanted |= next == Next::Funds;
-        let again_at = match timer {
-            Timer::Bump(_) => bump_look(at),
-            _ => at.after(resend_after(sends, seed ^ note.nonce.0)),
-        };
         self.timers.set(timer, again_at);
     }
 

@@ -35,7 +35,7 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use alloy::primitives::B256;
@@ -70,7 +70,7 @@ pub struct Engine {
     steps: Steps,
     tasks: Tasks,
     lane: Option<Lane>,
-    by_hash: HashMap<B256, Nonce>,
+    by_hash: BTreeMap<B256, Nonce>,
     ledger: Ledger,
     /// What is left in the vault and in the wallet, seen from the last survey.
     purse: Purse,
@@ -112,7 +112,7 @@ impl Engine {
             steps: Steps::new(schedule.steps.len()),
             tasks: Tasks::default(),
             lane: None,
-            by_hash: HashMap::new(),
+            by_hash: BTreeMap::new(),
             header: None,
             cap: None,
             ledger: Ledger::default(),

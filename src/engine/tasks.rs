@@ -4,7 +4,7 @@
 //! question scans the tasks: which are ready, which wait for a height or an expiry to be final,
 //! which want a confirm, whose contract is this.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::Address;
 
@@ -24,8 +24,8 @@ pub(super) struct Tasks {
     by_expiry: BTreeSet<(ChainTime, TaskId)>,
     /// Tasks whose confirm has no slot yet.
     unconfirmed: BTreeSet<TaskId>,
-    by_address: HashMap<Address, TaskId>,
-    by_response: HashMap<Address, TaskId>,
+    by_address: BTreeMap<Address, TaskId>,
+    by_response: BTreeMap<Address, TaskId>,
     open: u32,
 }
 

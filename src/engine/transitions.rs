@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use alloy::primitives::Address;
+
 use crate::units::{Revert, Round, TaskId};
 
 use super::event::{Expansion, ItemFate, Offer};
@@ -157,16 +159,14 @@ impl Engine {
     }
 
     /// How often the output of this response failed to come, if it is being fetched.
-    fn fetching(&self, id: TaskId, response: alloy::primitives::Address) -> Option<u32> {
-        match &self.tasks.get(id)?.state {
-            TaskState::Checking {
-                response: current, stage: Stage::Fetching { failed }, ..
-            } if current.address == response => Some(*failed),
-            _ => None,
-        }
+    fn fetching(&self, id: TaskId, response: Address) -> Option<u32> {
+        let state = &self.tasks.get(id)?.state;
+        let TaskState::Checking { response: current, stage, .. } = state else { return None };
+        let Stage::Fetching { failed } = stage else { return None };
+        (current.address == response).then_some(*failed)
     }
 
-    fn is_fetched(&self, id: TaskId, response: alloy::primitives::Address) -> bool {
+    fn is_fetched(&self, id: TaskId, response: Address) -> bool {
         self.tasks.get(id).is_some_and(|task| {
             matches!(
                 &task.state,
@@ -178,7 +178,7 @@ impl Engine {
 
     fn on_fetch_failure(
         &mut self,
-        (task, response): (TaskId, alloy::primitives::Address),
+        (task, response): (TaskId, Address),
         offer: Option<Offer>,
         (reason, transient): (String, bool),
         turn: &mut Turn,
@@ -197,18 +197,13 @@ impl Engine {
         self.follow(task, turn);
     }
 
-    fn is_confirmed(&self, id: TaskId, response: alloy::primitives::Address) -> bool {
+    fn is_confirmed(&self, id: TaskId, response: Address) -> bool {
         let published = self.tasks.get(id).and_then(Task::published);
         published.is_some_and(|published| published.confirmed_at(response).is_some())
     }
 
     /// The chain was read, not watched: the response's own block is the best that is known.
-    fn note_confirmed(
-        &mut self,
-        task: TaskId,
-        response: alloy::primitives::Address,
-        turn: &mut Turn,
-    ) {
+    fn note_confirmed(&mut self, task: TaskId, response: Address, turn: &mut Turn) {
         let state = self.tasks.get(task).map(|task| &task.state);
         if let Some(TaskState::Checking { response: current, .. }) = state {
             let block = current.block;

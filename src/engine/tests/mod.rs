@@ -1,0 +1,167 @@
+//! Properties of the engine, in a small world that lies, doubles, delays, forgets and crashes.
+//!
+//! After every step the invariants are checked by the world's own books, never by the engine's.
+
+mod world;
+
+use world::{Faults, World};
+
+use super::step::Mark;
+use super::{Event, Input, Outcome, RunOutcome};
+use crate::units::{SendOutcome, TaskId, Timestamp};
+
+/// How many seeds a property runs over; `SEED` picks one, `LONG` asks for many.
+#[expect(clippy::disallowed_methods, reason = "the settings of a test run")]
+fn seeds(few: u64, many: u64) -> std::ops::Range<u64> {
+    if let Some(seed) = std::env::var("SEED").ok().and_then(|text| text.parse().ok()) {
+        return seed..seed + 1;
+    }
+    0..if std::env::var("LONG").is_ok() { many } else { few }
+}
+
+#[test]
+fn a_quiet_run_publishes_each_item_once_and_ends_with_every_output() {
+    let mut world = World::new(1, Faults::none());
+    assert_eq!(world.run(), RunOutcome::Done);
+    assert_eq!(world.payments().len(), world.items());
+    assert_eq!(world.engine.step_counts(0).0, world.width(0));
+    world.check_books();
+}
+
+#[test]
+fn no_fault_pays_twice_loses_an_output_or_passes_the_cap() {
+    for seed in seeds(150, 20_000) {
+        let mut world = World::new(seed, Faults::all());
+        let outcome = world.run();
+        world.check_books();
+        assert!(
+            matches!(outcome, RunOutcome::Done | RunOutcome::Failed),
+            "seed {seed} ended {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_replayed_run_equals_the_live_one() {
+    for seed in seeds(20, 500) {
+        let mut world = World::new(seed, Faults::all());
+        while world.step() {
+            if world.steps_taken().is_multiple_of(17) {
+                world.check_replay();
+            }
+        }
+        world.check_replay();
+    }
+}
+
+#[test]
+fn an_input_that_comes_twice_changes_nothing_the_second_time() {
+    for seed in seeds(20, 500) {
+        let mut world = World::new(seed, Faults::none());
+        world.double_everything = true;
+        assert_eq!(world.run(), RunOutcome::Done, "seed {seed}");
+        world.check_books();
+    }
+}
+
+#[test]
+fn a_run_stops_at_its_cap_and_goes_on_with_a_higher_one() {
+    let mut world = World::with_cap(3, Faults::none(), 30_000);
+    assert_eq!(world.run(), RunOutcome::PausedBudget);
+    let paid = world.payments().len();
+    assert!(paid < world.items());
+    world.check_books();
+    world.resume(None);
+    assert_eq!(world.run(), RunOutcome::Done);
+    assert_eq!(world.payments().len(), world.items());
+    world.check_books();
+}
+
+#[test]
+fn a_drained_run_starts_nothing_new_and_collects_what_is_open() {
+    let mut world = World::new(4, Faults::none());
+    for _ in 0..60 {
+        world.step();
+    }
+    let until = Timestamp::from_millis(u64::MAX / 2);
+    world.feed(Input::Drain { until });
+    let reserved = world.reservations();
+    assert_eq!(world.run(), RunOutcome::Stopped);
+    assert_eq!(world.publications(), reserved.0);
+    world.check_books();
+    world.resume(world.cap);
+    assert_eq!(world.run(), RunOutcome::Done);
+    assert_eq!(world.payments().len(), world.items());
+}
+
+#[test]
+fn replies_alone_never_move_a_task_to_another_slot() {
+    for outcome in [
+        SendOutcome::Unknown,
+        SendOutcome::MaybeUsed,
+        SendOutcome::Conflict,
+        SendOutcome::Gap,
+        SendOutcome::Full,
+        SendOutcome::NoFunds,
+        SendOutcome::Bad,
+        SendOutcome::NodePolicy,
+        SendOutcome::StaleNode,
+        SendOutcome::SlowDown,
+        SendOutcome::TooCheap,
+    ] {
+        let mut world = World::new(5, Faults::none());
+        world.every_reply = Some(outcome);
+        assert_eq!(world.run(), RunOutcome::Done, "{outcome:?}");
+        assert_eq!(world.publications(), world.items(), "{outcome:?}");
+        world.check_books();
+    }
+}
+
+#[test]
+fn a_wallet_that_is_used_elsewhere_is_never_published_with_again() {
+    let mut world = World::new(6, Faults::none());
+    world.steal_nonce = Some(5);
+    assert_eq!(world.run(), RunOutcome::Quarantined);
+    assert!(world.engine.foreign_slots() == 1);
+    let before = world.reservations();
+    world.feed(Input::Tick);
+    assert_eq!(world.reservations(), before);
+}
+
+#[test]
+fn a_task_that_nobody_takes_is_published_anew_after_its_expiry_and_then_fails() {
+    let mut world = World::new(7, Faults::none());
+    world.silent_items = vec![TaskId::new(0, 2)];
+    world.allow_failures(1);
+    assert_eq!(world.run(), RunOutcome::Done);
+    assert_eq!(world.publications_of(TaskId::new(0, 2)), 3);
+    assert_eq!(world.engine.mark_of(TaskId::new(0, 2)), Mark::Failed);
+    assert!(world.outcome_of(TaskId::new(0, 2)).is_some_and(|o| matches!(o, Outcome::Failed(_))));
+    world.check_books();
+}
+
+#[test]
+fn a_step_that_fails_publishes_nothing_more_and_its_readers_never_start() {
+    let mut world = World::new(8, Faults::none());
+    world.silent_items = (0..4).map(|item| TaskId::new(0, item)).collect();
+    assert_eq!(world.run(), RunOutcome::Failed);
+    let upstream = world.journal.iter().any(|(_, event)| {
+        matches!(event, Event::StepEnded { step: 2, end: super::StepEnd::Upstream })
+    });
+    assert!(upstream);
+    world.check_books();
+}
+
+#[test]
+fn a_response_that_is_paid_and_refused_is_counted_apart() {
+    let mut world = World::new(9, Faults::none());
+    world.wrong_items = vec![TaskId::new(0, 1), TaskId::new(1, 0)];
+    world.allow_failures(5);
+    assert_eq!(world.run(), RunOutcome::Done);
+    // Step 0's source pays by itself, step 1's waits for our confirm.
+    let paid = world.outcome_of(TaskId::new(0, 1));
+    assert!(matches!(paid, Some(Outcome::RejectedPaid { .. })), "{paid:?}");
+    let unpaid = world.outcome_of(TaskId::new(1, 0));
+    assert!(matches!(unpaid, Some(Outcome::Failed(_))), "{unpaid:?}");
+    world.check_books();
+}
