@@ -125,7 +125,7 @@ mod tests {
     fn publications_start_at_the_rate_after_a_burst() {
         assert_eq!(starts("1/s", 1, 4), [0, 1000, 2000, 3000]);
         assert_eq!(starts("5/s", 3, 6), [0, 0, 0, 200, 400, 600]);
-        assert_eq!(starts("3/s", 1, 3), [0, 334, 667]);
+        assert_eq!(starts("3/s", 1, 3), [0, 334, 668]);
     }
 
     #[test]

@@ -10,6 +10,9 @@ use super::publication::PublicationState;
 use super::task::{Stage, TaskState};
 use super::{Engine, Event, Timer};
 
+/// How many of the lowest unsent slots every turn offers again: a slot that waited for a lower
+/// one which was mined meanwhile is touched by no fact of its own.
+const OFFERED: usize = 16;
 /// How many receipts one view asks for: what fits a batch.
 const RECEIPTS: usize = 100;
 
@@ -107,6 +110,10 @@ impl Engine {
         if let Some(lane) = self.lane.as_ref().filter(|lane| lane.view_wanted) {
             let hashes = lane.questions(self.final_number, RECEIPTS);
             effects.push(Effect::View { wallet: lane.wallet, hashes });
+        }
+        if let Some(lane) = &self.lane {
+            let lowest = lane.sendable_from(Nonce(0)).take(OFFERED);
+            effects.extend(lowest.filter_map(|nonce| broadcast(lane, nonce)));
         }
         if !self.may_publish() {
             return;
