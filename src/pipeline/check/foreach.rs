@@ -10,6 +10,7 @@ use crate::pipeline::document::{Body, Entry, Node};
 use crate::pipeline::expr::ExprError;
 use crate::pipeline::foreach::{CellType, FileItems, Foreach, ItemFormat};
 use crate::pipeline::forms;
+use crate::pipeline::items::Records;
 use crate::pipeline::loader::LoadError;
 use crate::pipeline::problem::{Code, Span};
 use crate::pipeline::step::{ReadPlace, StepRead};
@@ -22,8 +23,6 @@ const RESULT: &[&str] =
     &["key", "item", "output", "provider", "paid", "ms", "task", "response", "reason"];
 /// What a glob holds per item.
 const FILE: &[&str] = &["path", "name", "stem", "ext", "size", "text"];
-/// The longest header line that is looked at.
-const MAX_HEADER: u64 = 1024 * 1024;
 
 impl Check<'_> {
     /// What the step runs over; also sets what its expressions may read of an item.
@@ -195,19 +194,11 @@ impl Check<'_> {
 
     /// Looks whether the file is there, and at the names of its columns.
     fn look_at_file(&mut self, file: &FileItems, entries: &[Entry]) -> Option<()> {
-        let separator = match file.format {
-            ItemFormat::Csv => b',',
-            ItemFormat::Tsv => b'\t',
-            ItemFormat::Glob => {
-                self.names.items = ItemShape::Fields { names: FILE, from_outputs: false };
-                let found = self.setting.loader.glob(&file.from, &file.path);
-                return found.map(|_| ()).map_err(|error| self.unloadable(file.span, &error)).ok();
-            }
-            ItemFormat::Jsonl | ItemFormat::Json | ItemFormat::Yaml => {
-                let found = self.setting.loader.open(&file.from, &file.path);
-                return found.map(|_| ()).map_err(|error| self.unloadable(file.span, &error)).ok();
-            }
-        };
+        if file.format == ItemFormat::Glob {
+            self.names.items = ItemShape::Fields { names: FILE, from_outputs: false };
+            let found = self.setting.loader.glob(&file.from, &file.path);
+            return found.map(|_| ()).map_err(|error| self.unloadable(file.span, &error)).ok();
+        }
         let bytes = match self.setting.loader.open(&file.from, &file.path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -215,15 +206,20 @@ impl Check<'_> {
                 return None;
             }
         };
-        let columns = match header(bytes, separator) {
-            Ok(columns) => columns,
-            Err(reason) => {
-                let message = format!("{}: {reason}", file.path);
-                let problem = self.reader.problem(Code::E0307, file.span, message);
-                self.reader.push(problem.help("the first line of the file names its columns"));
+        if !matches!(file.format, ItemFormat::Csv | ItemFormat::Tsv) {
+            return Some(());
+        }
+        // Names that are no columns are told below, each at its own place.
+        let bare = FileItems { key: None, types: Vec::new(), ..file.clone() };
+        let records = match Records::open(&bare, bytes) {
+            Ok(records) => records,
+            Err(error) => {
+                self.reader.push(error.problem(&self.reader.file, &bare));
                 return None;
             }
         };
+        let columns = records.columns().unwrap_or_default();
+        let columns: Vec<String> = columns.into_iter().map(str::to_owned).collect();
         self.columns_exist(file, entries, &columns);
         self.names.items = ItemShape::Columns(columns);
         Some(())
@@ -306,32 +302,4 @@ fn is_one_path(written: &WrittenExpression) -> bool {
         [one] => one.dotted() == source,
         _ => false,
     }
-}
-
-/// The names in the first line of a file with separated cells.
-fn header(bytes: Box<dyn std::io::Read + Send>, separator: u8) -> Result<Vec<String>, String> {
-    use std::io::Read;
-    let mut rows = csv::ReaderBuilder::new()
-        .delimiter(separator)
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(bytes.take(MAX_HEADER));
-    let mut record = csv::StringRecord::new();
-    match rows.read_record(&mut record) {
-        Ok(true) => {}
-        Ok(false) => return Err("the file is empty".into()),
-        Err(error) => return Err(format!("row 1: {error}")),
-    }
-    let mut names: Vec<String> = record.iter().map(str::to_owned).collect();
-    if let Some(first) = names.first_mut()
-        && let Some(rest) = first.strip_prefix('\u{feff}')
-    {
-        *first = rest.to_owned();
-    }
-    for (at, name) in names.iter().enumerate() {
-        if names[..at].contains(name) {
-            return Err(format!("there are two columns `{name}`"));
-        }
-    }
-    Ok(names)
 }

@@ -74,11 +74,12 @@ fn width_is_known(step: &Step, steps: &[Step], depth: usize) -> bool {
             };
             let lists = matches!(read.field.as_str(), "results" | "outputs" | "failed");
             let upstream = steps.iter().find(|other| other.name == read.step);
-            lists
-                && depth > 0
-                && upstream.is_some_and(|upstream| {
-                    upstream.max_items.is_some() || width_is_known(upstream, steps, depth - 1)
-                })
+            // A step that is not among those that were read has problems of its own.
+            let known = upstream.is_none_or(|upstream| {
+                upstream.max_items.is_some()
+                    || depth > 0 && width_is_known(upstream, steps, depth - 1)
+            });
+            upstream.is_none() || lists && known
         }
     }
 }

@@ -83,6 +83,7 @@ impl Reader {
         for entry in entries {
             if !is_id(&entry.key) {
                 self.bad_name(entry, what);
+                continue;
             }
             if let Some(declared) = self.declaration(entry, env) {
                 all.push(declared);

@@ -183,3 +183,111 @@ fn a_source_below_an_alias_is_that_of_the_network_in_use() {
     assert_eq!(source.alias.as_deref(), Some("llm"));
     assert_eq!(source.at.to_string(), "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4");
 }
+
+/// A project on disk, for the files that come with ogflow.
+struct Folder(std::path::PathBuf);
+
+impl Loader for Folder {
+    fn text(&self, from: &str, path: &str) -> Result<Arc<SourceText>, LoadError> {
+        let place = Files::place(from, path).ok_or(LoadError::Outside { path: path.into() })?;
+        let text = std::fs::read_to_string(self.0.join(&place))
+            .map_err(|source| LoadError::Unreadable { path: path.into(), source })?;
+        Ok(SourceText::new(place, text))
+    }
+
+    fn open(&self, from: &str, path: &str) -> Result<Box<dyn Read + Send>, LoadError> {
+        self.text(from, path).map(|file| Box::new(Cursor::new(file.text.clone())) as _)
+    }
+
+    fn glob(&self, _: &str, _: &str) -> Result<Vec<FoundFile>, LoadError> {
+        Ok(Vec::new())
+    }
+
+    fn inside(&self, _: &str, _: &str) -> Result<(), LoadError> {
+        Ok(())
+    }
+
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+fn files_in(folder: &str) -> (Folder, Vec<String>) {
+    let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let entries = std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<_> = entries
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .map(|path| format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap()))
+        .collect();
+    names.sort();
+    (Folder(root), names)
+}
+
+#[test]
+fn every_example_pipeline_is_clean() {
+    let (folder, names) = files_in("pipelines");
+    assert!(names.len() >= 7, "{names:?}");
+    for name in names {
+        let file = folder.text("", &name).unwrap();
+        let setting = Setting { loader: &folder, params: &[], network: &Network::devnet() };
+        let (pipeline, problems) = Pipeline::check(&file, setting);
+        let shown: String = problems.iter().map(|p| p.render(Look::default())).collect();
+        assert!(pipeline.is_some() && problems.is_empty(), "{name}\n{shown}");
+    }
+}
+
+#[test]
+fn every_template_is_clean_and_passes_its_own_tests() {
+    let (folder, names) = files_in("templates");
+    assert!(names.len() >= 5, "{names:?}");
+    let of_project = names.iter().map(|name| {
+        let file = folder.text("", name).unwrap();
+        let (template, problems) = check_template(&file, &folder);
+        let shown: String = problems.iter().map(|p| p.render(Look::default())).collect();
+        assert!(problems.is_empty(), "{name}\n{shown}");
+        Arc::new(template.unwrap())
+    });
+    for template in of_project.chain(built_in().iter().cloned()) {
+        assert!(template.docs.is_some() && template.category.is_some(), "{}", template.name);
+        assert!(template.tests.len() >= 2, "{}", template.name);
+        for test in &template.tests {
+            passes(&template, test);
+        }
+    }
+}
+
+fn passes(template: &TaskTemplate, test: &crate::pipeline::template::TemplateTest) {
+    use crate::pipeline::accept::{Acceptance, Verdict};
+    let place = format!("{}: {}", template.name, test.name);
+    let inputs = template.inputs(&test.with).unwrap();
+    let scope = Scope::empty().with("inputs", Datum::from_json(&inputs));
+    let body = template.render(inputs).unwrap();
+    if let Some(data) = &test.data {
+        assert_eq!(&json!(body.data), data, "{place}");
+    }
+    if let Some(output) = &test.output {
+        let verdict = Acceptance::compile(&template.accept).unwrap().check(output, &scope);
+        let accepted = verdict == Verdict::Accepted;
+        assert_eq!(Some(accepted), test.accepted, "{place}: {verdict:?}");
+    }
+}
+
+#[test]
+fn the_letters_of_the_quickstart_hold_what_makes_csv_hard() {
+    let (folder, _) = files_in("pipelines");
+    let file = folder.text("", "pipelines/quickstart.yaml").unwrap();
+    let setting = Setting { loader: &folder, params: &[], network: &Network::devnet() };
+    let pipeline = Pipeline::check(&file, setting).0.unwrap();
+    let Foreach::File(items) = &pipeline.step("triage").unwrap().foreach else { panic!("no file") };
+    let input = folder.open(&items.from, &items.path).unwrap();
+    let mut records = crate::pipeline::items::Records::open(items, input).unwrap();
+    let decoder = records.decoder();
+    let rows: Vec<_> = std::iter::from_fn(|| records.next_raw())
+        .map(|raw| decoder.decode(raw.unwrap()).unwrap())
+        .collect();
+    assert!(rows.len() >= 12);
+    let all: String = rows.iter().map(|row| row.value.to_string()).collect();
+    for piece in ["\\\"", ", ", "è", "\\n", "null"] {
+        assert!(all.contains(piece), "{piece}");
+    }
+}
