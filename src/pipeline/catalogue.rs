@@ -201,7 +201,7 @@ codes! {
          or `minimum` to take what the source asks for."
     E0413 "`expires` is longer than the source allows"
         "Each source has a longest life for its tasks. Shorten `expires`."
-    E0414 "needs a MANUAL_CONFIRMATION source"
+    E0414 "needs a `MANUAL_CONFIRMATION` source"
         "A FIRST_RESPONSE source pays the first response by itself, so there is nothing to choose \
          or confirm."
     W0420 "the source pays before the output can be checked"

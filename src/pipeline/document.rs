@@ -265,6 +265,7 @@ impl<'a> Builder<'a> {
         Ok(self.root.take())
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's list of events is open")]
     fn event(&mut self, event: Event<'_>, span: Span, text: &str) -> Result<(), Stop> {
         match event {
             Event::Scalar(value, style, anchor, _) => {

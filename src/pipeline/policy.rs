@@ -152,7 +152,7 @@ pub enum SaveFormat {
     Csv,
     /// One JSON document.
     Json,
-    /// The lines of an OpenAI batch output.
+    /// The lines of an `OpenAI` batch output.
     OpenaiBatch,
     /// One file per output.
     Raw,

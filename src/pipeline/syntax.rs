@@ -82,7 +82,8 @@ pub(super) fn braces_near(text: &str, at: usize, in_flow: bool) -> Option<Span> 
         let before = line[..place].trim_end();
         let opens = before.is_empty() || before.ends_with([':', '-', '[', ',', '{']);
         let quotes = before.matches(['"', '\'']).count();
-        (opens && quotes % 2 == 0).then(|| brace_region(text, Span::new(start + place, 2), in_flow))
+        (opens && quotes.is_multiple_of(2))
+            .then(|| brace_region(text, Span::new(start + place, 2), in_flow))
     })
 }
 
@@ -96,6 +97,7 @@ pub(super) fn quote(text: &mut String, region: Span) {
 }
 
 /// What the parser could not read.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the parser's list of errors is open")]
 pub(super) fn scan_problem(
     file: &Arc<SourceText>,
     text: &str,

@@ -274,7 +274,11 @@ impl Check<'_> {
         }
         match self.evaluate_now(&written)? {
             Value::String(text) => Some(text),
-            other => {
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => {
                 let message = format!("`{key}` takes text, not {}", forms::kind(&other));
                 self.reader.refuse(node, ExprError::new(Code::E0202, message));
                 None

@@ -42,6 +42,9 @@ const TASK: Keys =
 const TEST: Keys = Keys { known: &["name", "with", "data", "output", "accepted"], later: &[] };
 
 /// The templates that are part of ogflow, by name.
+///
+/// # Panics
+/// When one of them has an error, which a test rules out.
 pub fn built_in() -> &'static [Arc<TaskTemplate>] {
     static ALL: OnceLock<Vec<Arc<TaskTemplate>>> = OnceLock::new();
     ALL.get_or_init(|| {

@@ -78,68 +78,60 @@ fn leak(text: &str) -> &'static str {
     Box::leak(text.to_owned().into_boxed_str())
 }
 
+const STEP_KEYS: &[(&str, Expected)] = &[
+    ("expires: -30m", ("E0207", 9, 14, "-30m", "Expiry time must be in the future")),
+    ("expires: 5", ("E0207", 9, 14, "5", "write a duration")),
+    ("expires: mediun", ("E0207", 9, 14, "mediun", "did you mean `medium`?")),
+    ("complexity: hard", ("E0210", 9, 17, "hard", "allowed are `simple`")),
+    ("foreach: { file: data/none.csv }", ("E0307", 9, 22, "data/none.csv", "there is no file")),
+    ("foreach: { file: ../../x.csv }", ("E0504", 9, 22, "../../x.csv", "outside of the project")),
+    ("foreach: { file: data/r.csv, key: di }", ("E0303", 9, 39, "di", "did you mean `id`?")),
+    (
+        "foreach: { file: data/r.csv, types: { star: integer } }",
+        ("E0303", 9, 43, "star", "did you mean `stars`?"),
+    ),
+    ("foreach: { file: data/r.csv, types: { stars: int } }", ("E0210", 9, 50, "int", "`integer`")),
+    ("foreach: { file: data/r.csv, limit: -1 }", ("E0208", 9, 41, "-1", "0 or more")),
+    ("foreach: { file: data/r.bin }", ("E0210", 9, 22, "data/r.bin", "format:")),
+    ("foreach: { file: data/r.parquet }", ("E0214", 9, 22, "data/r.parquet", "not supported yet")),
+    ("foreach: { key: id }", ("E0204", 9, 14, "{ key: id }", "file")),
+    ("filter: item.x > 1", ("E0203", 9, 5, "filter", "needs `foreach`")),
+    ("max_items: 5", ("E0203", 9, 5, "max_items", "needs `foreach`")),
+    ("foreach: \"{{ steps.a.results }}\"", ("E0313", 9, 15, "{{", "without `{{`")),
+    ("foreach: steps.b.results", ("E0301", 9, 20, "b", "there is no step `b`")),
+    ("concurrency: 0", ("E0208", 9, 18, "0", "1 or more")),
+    ("concurrency: 1_000", ("E0202", 9, 18, "1_000", "whole number")),
+    ("concurrency: 010", ("E0202", 9, 18, "010", "starts with 0")),
+    ("concurrency: \"5\"", ("E0202", 9, 18, "\"5\"", "whole number")),
+    ("allow_failures: 101%", ("E0208", 9, 21, "101%", "0 to 100")),
+    ("allow_failures: some", ("E0202", 9, 21, "some", "whole number")),
+    ("on_partial: null", ("E0210", 9, 17, "null", "`keep`")),
+    ("if: params.n > 1", ("E0302", 9, 16, "n", "none is declared")),
+    ("if: \"{{ true }}\"", ("E0313", 9, 10, "{{", "without")),
+    ("if: 1 +", ("E0313", 9, 9, "", "")),
+    ("needs: [b]", ("E0301", 9, 13, "b", "there is no step `b`")),
+    ("needs: b", ("E0202", 9, 12, "b", "a list")),
+    ("save: ../out.jsonl", ("E0504", 9, 11, "../out.jsonl", "outside")),
+    ("save: { file: out/x.csv, format: xls }", ("E0210", 9, 38, "xls", "allowed are `jsonl`")),
+    ("save: \"out/{{ steps.a.count }}.csv\"", ("E0503", 9, 19, "steps.a.count", "output")),
+    ("retry: { max: 11 }", ("E0208", 9, 19, "11", "from 0 to 10")),
+    ("retry: { after: [tie] }", ("E0214", 9, 22, "tie", "not supported yet")),
+    ("retry: { after: [never] }", ("E0210", 9, 22, "never", "`expired`")),
+    ("retry: { raise: 20 }", ("E0208", 9, 21, "20", "write a percent")),
+    ("retry: { backoff: { jitter: 2 } }", ("E0208", 9, 33, "2", "from 0 to 1")),
+    ("accept: { schema: { type: objct } }", ("E0212", 9, 23, "{ type: objct }", "JSON Schema")),
+    ("accept: { schema: none.json }", ("E0307", 9, 23, "none.json", "there is no file")),
+    ("accept: { when: [outptu.x > 1] }", ("E0302", 9, 22, "outptu", "did you mean `output`?")),
+    ("accept: { when: [steps.a.count > 1] }", ("E0314", 9, 22, "steps", "visible here")),
+    ("with: { x: 1 }", ("E0203", 9, 5, "with", "uses")),
+    ("extra: { data: 1 }", ("E0203", 9, 14, "data", "already")),
+    ("description: 5", ("E0202", 9, 18, "5", "quotes")),
+    ("payement: 1 OGPU", ("E0201", 9, 5, "payement", "did you mean `payment`?")),
+];
+
 #[test]
 fn keys_of_a_step_are_checked_one_by_one() {
-    let cases: &[(&str, Expected)] = &[
-        ("expires: -30m", ("E0207", 9, 14, "-30m", "Expiry time must be in the future")),
-        ("expires: 5", ("E0207", 9, 14, "5", "write a duration")),
-        ("expires: mediun", ("E0207", 9, 14, "mediun", "did you mean `medium`?")),
-        ("complexity: hard", ("E0210", 9, 17, "hard", "allowed are `simple`")),
-        ("foreach: { file: data/none.csv }", ("E0307", 9, 22, "data/none.csv", "there is no file")),
-        (
-            "foreach: { file: ../../x.csv }",
-            ("E0504", 9, 22, "../../x.csv", "outside of the project"),
-        ),
-        ("foreach: { file: data/r.csv, key: di }", ("E0303", 9, 39, "di", "did you mean `id`?")),
-        (
-            "foreach: { file: data/r.csv, types: { star: integer } }",
-            ("E0303", 9, 43, "star", "did you mean `stars`?"),
-        ),
-        (
-            "foreach: { file: data/r.csv, types: { stars: int } }",
-            ("E0210", 9, 50, "int", "`integer`"),
-        ),
-        ("foreach: { file: data/r.csv, limit: -1 }", ("E0208", 9, 41, "-1", "0 or more")),
-        ("foreach: { file: data/r.bin }", ("E0210", 9, 22, "data/r.bin", "format:")),
-        (
-            "foreach: { file: data/r.parquet }",
-            ("E0214", 9, 22, "data/r.parquet", "not supported yet"),
-        ),
-        ("foreach: { key: id }", ("E0204", 9, 14, "{ key: id }", "file")),
-        ("filter: item.x > 1", ("E0203", 9, 5, "filter", "needs `foreach`")),
-        ("max_items: 5", ("E0203", 9, 5, "max_items", "needs `foreach`")),
-        ("foreach: \"{{ steps.a.results }}\"", ("E0313", 9, 15, "{{", "without `{{`")),
-        ("foreach: steps.b.results", ("E0301", 9, 20, "b", "there is no step `b`")),
-        ("concurrency: 0", ("E0208", 9, 18, "0", "1 or more")),
-        ("concurrency: 1_000", ("E0202", 9, 18, "1_000", "whole number")),
-        ("concurrency: 010", ("E0202", 9, 18, "010", "starts with 0")),
-        ("concurrency: \"5\"", ("E0202", 9, 18, "\"5\"", "whole number")),
-        ("allow_failures: 101%", ("E0208", 9, 21, "101%", "0 to 100")),
-        ("allow_failures: some", ("E0202", 9, 21, "some", "whole number")),
-        ("on_partial: null", ("E0210", 9, 17, "null", "`keep`")),
-        ("if: params.n > 1", ("E0302", 9, 16, "n", "none is declared")),
-        ("if: \"{{ true }}\"", ("E0313", 9, 10, "{{", "without")),
-        ("if: 1 +", ("E0313", 9, 9, "", "")),
-        ("needs: [b]", ("E0301", 9, 13, "b", "there is no step `b`")),
-        ("needs: b", ("E0202", 9, 12, "b", "a list")),
-        ("save: ../out.jsonl", ("E0504", 9, 11, "../out.jsonl", "outside")),
-        ("save: { file: out/x.csv, format: xls }", ("E0210", 9, 38, "xls", "allowed are `jsonl`")),
-        ("save: \"out/{{ steps.a.count }}.csv\"", ("E0503", 9, 19, "steps.a.count", "output")),
-        ("retry: { max: 11 }", ("E0208", 9, 19, "11", "from 0 to 10")),
-        ("retry: { after: [tie] }", ("E0214", 9, 22, "tie", "not supported yet")),
-        ("retry: { after: [never] }", ("E0210", 9, 22, "never", "`expired`")),
-        ("retry: { raise: 20 }", ("E0208", 9, 21, "20", "write a percent")),
-        ("retry: { backoff: { jitter: 2 } }", ("E0208", 9, 33, "2", "from 0 to 1")),
-        ("accept: { schema: { type: objct } }", ("E0212", 9, 23, "{ type: objct }", "JSON Schema")),
-        ("accept: { schema: none.json }", ("E0307", 9, 23, "none.json", "there is no file")),
-        ("accept: { when: [outptu.x > 1] }", ("E0302", 9, 22, "outptu", "did you mean `output`?")),
-        ("accept: { when: [steps.a.count > 1] }", ("E0314", 9, 22, "steps", "visible here")),
-        ("with: { x: 1 }", ("E0203", 9, 5, "with", "uses")),
-        ("extra: { data: 1 }", ("E0203", 9, 14, "data", "already")),
-        ("description: 5", ("E0202", 9, 18, "5", "quotes")),
-        ("payement: 1 OGPU", ("E0201", 9, 5, "payement", "did you mean `payment`?")),
-    ];
-    for (key, expected) in cases {
+    for (key, expected) in STEP_KEYS {
         let text = step_with(&format!("    {key}\n"));
         if expected.4.is_empty() {
             let (_, problems) = checked(&text, &rows());
@@ -258,74 +250,69 @@ fn a_circle_is_printed_whole() {
     assert_told(&text, &Files::default(), &[("E0304", 9, 13, "a", "a -> a")]);
 }
 
+const TOP_KEYS: &[(&str, Expected)] = &[
+    ("version: 2\nname: t\n", ("E0211", 1, 10, "2", "`version: 1`")),
+    ("version: \"1\"\nname: t\n", ("E0211", 1, 10, "\"1\"", "`version: 1`")),
+    ("name: t\n", ("E0211", 1, 1, "name", "`version` is missing")),
+    ("version: 1\nkind: template\nname: t\n", ("E0211", 2, 7, "template", "uses")),
+    ("version: 1\nname: My Pipeline\n", ("E0205", 2, 7, "My Pipeline", "small letters")),
+    ("version: 1\nname: 5\n", ("E0202", 2, 7, "5", "quotes")),
+    ("version: 1\nname: t\nparms: {}\n", ("E0201", 3, 1, "parms", "did you mean `params`?")),
+    ("version: 1\nname: t\nparams: []\n", ("E0202", 3, 9, "[]", "a map")),
+    ("version: 1\nname: t\nparams: { N: {} }\n", ("E0205", 3, 11, "N", "small letters")),
+    ("version: 1\nname: t\nparams: { n: { type: int } }\n", ("E0212", 3, 22, "int", "not valid")),
+    (
+        "version: 1\nname: t\nparams: { n: { tpye: integer, default: 1 } }\n",
+        ("E0212", 3, 16, "tpye", "did you mean `type`?"),
+    ),
+    (
+        "version: 1\nname: t\nparams: { n: { type: integer, default: x } }\n",
+        ("E0315", 3, 40, "x", "does not fit"),
+    ),
+    (
+        "version: 1\nname: t\nparams: { n: { type: integer } }\n",
+        ("E0315", 3, 11, "n", "--param n="),
+    ),
+    (
+        "version: 1\nname: t\nsources: { Llm: builtin:llm }\n",
+        ("E0205", 3, 12, "Llm", "small letters"),
+    ),
+    (
+        "version: 1\nname: t\nsources: { llm: 0x5B38Da6a701c568545dCfcB03FcB875f56beddC4 }\n",
+        ("E0209", 3, 17, "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4", "quotes"),
+    ),
+    (
+        "version: 1\nname: t\nsources: { llm: \"0x5b38Da6a701c568545dCfcB03FcB875f56beddC4\" }\n",
+        ("E0209", 3, 17, "\"0x5b38Da6a701c568545dCfcB03FcB875f56beddC4\"", "checksum"),
+    ),
+    ("version: 1\nname: t\nbudget: { max: 8 }\n", ("E0206", 3, 16, "8", "write a unit")),
+    ("version: 1\nname: t\nbudget: { on_exceed: wait }\n", ("E0210", 3, 22, "wait", "`pause`")),
+    ("version: 1\nname: t\nlimits: { publish_rate: 5 }\n", ("E0207", 3, 25, "5", "write a rate")),
+    ("version: 1\nname: t\nlimits: { burst: 0 }\n", ("E0208", 3, 18, "0", "1 or more")),
+    (
+        "version: 1\nname: t\nlimits: { in_flight: 12:30:00 }\n",
+        ("E0202", 3, 22, "12:30:00", "whole number"),
+    ),
+    (
+        "version: 1\nname: t\ndefaults: { data: { x: 1 } }\n",
+        ("E0201", 3, 13, "data", "the keys here are"),
+    ),
+    ("version: 1\nname: t\nsecrets: [token]\n", ("E0205", 3, 11, "token", "A-Z")),
+    (
+        "version: 1\nname: t\noutputs: { x: \"{{ steps.b.output }}\" }\n",
+        ("E0301", 3, 25, "b", "there is no step"),
+    ),
+    (
+        "version: 1\nname: t\noutputs: { x: \"{{ item.x }}\" }\n",
+        ("E0314", 3, 19, "item", "per item"),
+    ),
+];
+
 #[test]
 fn keys_above_the_steps_are_checked() {
     let steps =
         "steps:\n  a: { source: builtin:echo, function: echo, payment: minimum, data: { x: 1 } }\n";
-    let cases: &[(&str, Expected)] = &[
-        ("version: 2\nname: t\n", ("E0211", 1, 10, "2", "`version: 1`")),
-        ("version: \"1\"\nname: t\n", ("E0211", 1, 10, "\"1\"", "`version: 1`")),
-        ("name: t\n", ("E0211", 1, 1, "name", "`version` is missing")),
-        ("version: 1\nkind: template\nname: t\n", ("E0211", 2, 7, "template", "uses")),
-        ("version: 1\nname: My Pipeline\n", ("E0205", 2, 7, "My Pipeline", "small letters")),
-        ("version: 1\nname: 5\n", ("E0202", 2, 7, "5", "quotes")),
-        ("version: 1\nname: t\nparms: {}\n", ("E0201", 3, 1, "parms", "did you mean `params`?")),
-        ("version: 1\nname: t\nparams: []\n", ("E0202", 3, 9, "[]", "a map")),
-        ("version: 1\nname: t\nparams: { N: {} }\n", ("E0205", 3, 11, "N", "small letters")),
-        (
-            "version: 1\nname: t\nparams: { n: { type: int } }\n",
-            ("E0212", 3, 22, "int", "not valid"),
-        ),
-        (
-            "version: 1\nname: t\nparams: { n: { tpye: integer, default: 1 } }\n",
-            ("E0212", 3, 16, "tpye", "did you mean `type`?"),
-        ),
-        (
-            "version: 1\nname: t\nparams: { n: { type: integer, default: x } }\n",
-            ("E0315", 3, 40, "x", "does not fit"),
-        ),
-        (
-            "version: 1\nname: t\nparams: { n: { type: integer } }\n",
-            ("E0315", 3, 11, "n", "--param n="),
-        ),
-        (
-            "version: 1\nname: t\nsources: { Llm: builtin:llm }\n",
-            ("E0205", 3, 12, "Llm", "small letters"),
-        ),
-        (
-            "version: 1\nname: t\nsources: { llm: 0x5B38Da6a701c568545dCfcB03FcB875f56beddC4 }\n",
-            ("E0209", 3, 17, "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4", "quotes"),
-        ),
-        (
-            "version: 1\nname: t\nsources: { llm: \"0x5b38Da6a701c568545dCfcB03FcB875f56beddC4\" }\n",
-            ("E0209", 3, 17, "\"0x5b38Da6a701c568545dCfcB03FcB875f56beddC4\"", "checksum"),
-        ),
-        ("version: 1\nname: t\nbudget: { max: 8 }\n", ("E0206", 3, 16, "8", "write a unit")),
-        ("version: 1\nname: t\nbudget: { on_exceed: wait }\n", ("E0210", 3, 22, "wait", "`pause`")),
-        (
-            "version: 1\nname: t\nlimits: { publish_rate: 5 }\n",
-            ("E0207", 3, 25, "5", "write a rate"),
-        ),
-        ("version: 1\nname: t\nlimits: { burst: 0 }\n", ("E0208", 3, 18, "0", "1 or more")),
-        (
-            "version: 1\nname: t\nlimits: { in_flight: 12:30:00 }\n",
-            ("E0202", 3, 22, "12:30:00", "whole number"),
-        ),
-        (
-            "version: 1\nname: t\ndefaults: { data: { x: 1 } }\n",
-            ("E0201", 3, 13, "data", "the keys here are"),
-        ),
-        ("version: 1\nname: t\nsecrets: [token]\n", ("E0205", 3, 11, "token", "A-Z")),
-        (
-            "version: 1\nname: t\noutputs: { x: \"{{ steps.b.output }}\" }\n",
-            ("E0301", 3, 25, "b", "there is no step"),
-        ),
-        (
-            "version: 1\nname: t\noutputs: { x: \"{{ item.x }}\" }\n",
-            ("E0314", 3, 19, "item", "per item"),
-        ),
-    ];
-    for (head, expected) in cases {
+    for (head, expected) in TOP_KEYS {
         assert_told(&format!("{head}{steps}"), &Files::default(), &[*expected]);
     }
     assert_told(
@@ -431,11 +418,9 @@ fn a_broken_template_is_told_in_its_own_file() {
 
 #[test]
 fn a_file_that_is_no_table_is_told_at_its_path() {
-    for (bytes, words) in [
-        (&b""[..], "empty"),
-        (&b"id,id\n1,2\n"[..], "twice"),
-        (&b"id,\xff\n"[..], "UTF-8"),
-    ] {
+    for (bytes, words) in
+        [(&b""[..], "empty"), (&b"id,id\n1,2\n"[..], "twice"), (&b"id,\xff\n"[..], "UTF-8")]
+    {
         let files = Files::default().with("r.csv", bytes);
         let text = step_with("    foreach: { file: r.csv }\n");
         assert_told(&text, &files, &[("E0307", 9, 22, "r.csv", words)]);
