@@ -39,7 +39,8 @@ const WORD: usize = 13;
 
 impl Notice {
     fn new(kind: NoticeKind, word: &str, what: &str, why: &str) -> Self {
-        let mut line = format!(" {word:<WORD$}{what}");
+        let gap = if word.len() < WORD { "" } else { "  " };
+        let mut line = format!(" {word:<WORD$}{gap}{what}");
         if !why.is_empty() {
             line.push_str("   ");
             line.push_str(why);
@@ -64,7 +65,7 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
     let one = |notice| vec![notice];
     match fact.event {
         Event::RoundOpened { task, round, after, payment, .. } => {
-            one(ended(tally, *task, after).and(&next_round(tally, round.get(), *payment)))
+            one(ended(tally, *task, after, fact.at).and(&next_round(tally, round.get(), *payment)))
         }
         Event::TaskDone { task, outcome } => done(tally, *task, outcome, fact.at),
         Event::TaskPublished { task, address, tx_hash, .. } => {
@@ -163,7 +164,7 @@ fn done(tally: &Tally, id: TaskId, outcome: &Outcome, at: Timestamp) -> Vec<Noti
             let money = coin.line(format!("{} paid", coin.exact(paid(outcome))));
             Notice::new(NoticeKind::Failed, "rejected, paid", &label, &clean(reason)).and(&money)
         }
-        Outcome::Failed(reason) => ended(tally, id, reason).and("no further round"),
+        Outcome::Failed(reason) => ended(tally, id, reason, at).and("no further round"),
         Outcome::Canceled => Notice::new(NoticeKind::Failed, "cancelled", &label, ""),
         Outcome::Skipped => return Vec::new(),
     };
@@ -171,7 +172,7 @@ fn done(tally: &Tally, id: TaskId, outcome: &Outcome, at: Timestamp) -> Vec<Noti
 }
 
 /// How a round ended, and what became of its payment.
-fn ended(tally: &Tally, id: TaskId, after: &FailReason) -> Notice {
+fn ended(tally: &Tally, id: TaskId, after: &FailReason, at: Timestamp) -> Notice {
     let (word, why) = match after {
         FailReason::Expired => ("no response", unanswered(tally.task(id)).to_owned()),
         FailReason::Rejected(why) => ("rejected", clean(why)),
@@ -182,7 +183,7 @@ fn ended(tally: &Tally, id: TaskId, after: &FailReason) -> Notice {
     };
     let notice = Notice::new(NoticeKind::Failed, word, &tally.label(id), &why);
     match tally.task(id).filter(|task| task.is_on_chain()) {
-        Some(task) => notice.and(&frozen(tally, task)),
+        Some(task) => notice.and(&frozen(tally, task, at)),
         None => notice,
     }
 }
@@ -198,17 +199,16 @@ fn unanswered(task: Option<&OpenTask>) -> &'static str {
 }
 
 /// The payment of an ended round: it is not back before the vault was read.
-fn frozen(tally: &Tally, task: &OpenTask) -> String {
+fn frozen(tally: &Tally, task: &OpenTask, at: Timestamp) -> String {
     let coin = tally.coin();
     let who = task.offer.as_ref().map(|(_, offer)| format!("{}  ", short(&offer.provider)));
-    let until = task.expiry.map(|end| Timestamp::from_millis(end.as_secs().saturating_mul(1000)));
-    let until = until.map(|end| format!(", until {} or later", time_of_day(end)));
-    coin.line(format!(
-        "{}not paid, {} still frozen by the vault{}",
-        who.unwrap_or_default(),
-        coin.exact(task.payment),
-        until.unwrap_or_default()
-    ))
+    let end = task.expiry.map(|end| Timestamp::from_millis(end.as_secs().saturating_mul(1000)));
+    let state = match end.filter(|end| *end > at) {
+        Some(end) => format!("locked until {}", time_of_day(end)),
+        None => "still frozen by the vault".into(),
+    };
+    let payment = coin.exact(task.payment);
+    coin.line(format!("{}not paid, {payment} {state}", who.unwrap_or_default()))
 }
 
 fn next_round(tally: &Tally, round: u16, payment: Wei) -> String {

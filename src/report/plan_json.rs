@@ -117,4 +117,4 @@ fn wei_range(range: WeiRange) -> Value {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -123,8 +123,9 @@ impl Progress {
         let coin = self.tally.coin();
         let spent = coin.line(format!("spent {}", coin.rounded(self.tally.money().spent())));
         let left = self.left(now).map(|left| format!(", about {} left", span(left)));
+        let doing = if step.published < step.tasks() { "publishing task" } else { "published" };
         format!(
-            "{name} published {}/{}, {} confirmed, {} failed{}, {spent}{}",
+            "{name} {doing} {}/{}, {} confirmed, {} failed{}, {spent}{}",
             step.published,
             known_total(step),
             step.confirmed,
@@ -221,8 +222,9 @@ impl Progress {
         };
         line.push_str(&format!("   locked {}", money.locked.coins_rounded(4)));
         let rate = self.tally.millirate(now);
-        if rate > 0 {
-            line.push_str(&format!("   {}.{} tasks/s", rate / 1000, rate % 1000 / 100));
+        let (tenths, per) = if rate >= 100 { (rate / 100, "s") } else { (rate * 60 / 100, "min") };
+        if tenths > 0 {
+            line.push_str(&format!("   {}.{} tasks/{per}", tenths / 10, tenths % 10));
         }
         if let Some(left) = self.left(now) {
             line.push_str(&format!("   about {} left", stopwatch(left)));

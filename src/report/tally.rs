@@ -8,7 +8,7 @@ use alloy::primitives::Address;
 use super::figures::{Failure, Money, OpenTask, Reached, RunFacts, StepTally, latency, paid};
 use super::layout::Coin;
 use crate::engine::{Event, Expansion, ItemEntry, ItemFate, Outcome, RunHeader, RunOutcome};
-use crate::plan::Schedule;
+use crate::plan::{Schedule, StepRule};
 use crate::units::{BlockRef, Call, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei};
 
 /// How many failures are kept in full; beyond, they are only counted.
@@ -51,9 +51,12 @@ impl Tally {
 
     /// A tally that also knows which step waits for which.
     pub fn for_schedule(schedule: &Schedule) -> Self {
-        let upstreams = schedule.steps.iter();
-        let upstreams =
-            upstreams.map(|step| step.upstreams.iter().map(|edge| edge.step).collect()).collect();
+        let reads = |step: &StepRule| step.upstreams.iter().map(|edge| edge.step).collect();
+        Self::with_upstreams(schedule.steps.iter().map(reads).collect())
+    }
+
+    /// A tally that knows for each step the places of those that it waits for.
+    pub fn with_upstreams(upstreams: Vec<Vec<u16>>) -> Self {
         Self { upstreams, ..Self::default() }
     }
 
@@ -160,7 +163,7 @@ impl Tally {
         let at = fact.at;
         match fact.event {
             Event::RunStarted(header) => self.started(header),
-            Event::RunResumed { cap, .. } => self.resume(*cap),
+            Event::RunResumed { cap, .. } => self.resume(*cap, at),
             Event::LogsRead { to, .. } | Event::LogsRewound { to } => self.block = Some((*to, at)),
             Event::StepExpanded { step, expansion } => self.expanded(*step, expansion),
             Event::ItemsRead { step, items } => self.read(*step, items),
@@ -205,6 +208,7 @@ impl Tally {
     }
 
     fn started(&mut self, header: &RunHeader) {
+        *self = Self::with_upstreams(std::mem::take(&mut self.upstreams));
         self.names.clone_from(&header.steps);
         self.steps = vec![StepTally::default(); header.steps.len()];
         self.ended = VecDeque::from([(header.started_at, 0)]);
@@ -218,11 +222,12 @@ impl Tally {
         });
     }
 
-    fn resume(&mut self, cap: Option<Wei>) {
+    fn resume(&mut self, cap: Option<Wei>, at: Timestamp) {
         self.resumed = true;
         self.outcome = None;
         self.draining = None;
-        self.ended.clear();
+        let done = self.steps.iter().map(StepTally::ended).sum();
+        self.ended = VecDeque::from([(at, done)]);
         if let Some(run) = &mut self.run {
             run.cap = cap;
         }
@@ -357,7 +362,7 @@ impl Tally {
         }
         let done = self.steps.iter().map(StepTally::ended).sum();
         self.ended.push_back((at, done));
-        while self.ended.len() > 1
+        while self.ended.len() > 2
             && self.ended.front().is_some_and(|(t, _)| at.since(*t) > RATE_WINDOW)
         {
             self.ended.pop_front();
