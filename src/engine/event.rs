@@ -446,7 +446,7 @@ pub struct SendNote {
 
 /// What is waited for until a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
+#[serde(tag = "is", content = "of", rename_all = "kebab-case")]
 pub enum Timer {
     /// To send a slot's bytes again.
     Send(Slot),

@@ -10,7 +10,6 @@ pub struct Durable<T>(T);
 
 impl<T> Durable<T> {
     /// Marks a value that an append has just made durable.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the journals come next"))]
     pub(in crate::store) const fn new(value: T) -> Self {
         Self(value)
     }

@@ -1,0 +1,402 @@
+//! Every event reads back from the journal as it was written.
+
+use alloy::primitives::{Address, B256};
+use proptest::prelude::*;
+use proptest::strategy::Union;
+
+use crate::engine::{
+    Event, Expansion, FailReason, ItemEntry, ItemFate, Offer, OpenSlot, OpenVersion, Outcome,
+    RunOutcome, SendNote, SlotEnd, StepEnd, Timer, Verdict,
+};
+use crate::units::{
+    BlockRef, Call, ChainTime, Fees, ItemKey, Nonce, Revert, Round, SendOutcome, Seq, Slot, Survey,
+    TaskId, TaskKey, TaskStatus, Timestamp, Wei,
+};
+
+use super::fixture::{header, proves, run};
+use super::{Batch, Journal, SqliteJournal, StateFolder};
+
+fn wei() -> impl Strategy<Value = Wei> {
+    any::<u128>().prop_map(Wei::from_u128)
+}
+
+fn address() -> impl Strategy<Value = Address> {
+    any::<[u8; 20]>().prop_map(Address::from)
+}
+
+fn hash() -> impl Strategy<Value = B256> {
+    any::<[u8; 32]>().prop_map(B256::from)
+}
+
+fn block() -> impl Strategy<Value = BlockRef> {
+    (any::<u64>(), hash()).prop_map(|(number, hash)| BlockRef { number, hash })
+}
+
+fn slot() -> impl Strategy<Value = Slot> {
+    (address(), any::<u64>()).prop_map(|(wallet, nonce)| Slot { wallet, nonce: Nonce(nonce) })
+}
+
+fn seq() -> impl Strategy<Value = Seq> {
+    any::<u16>().prop_map(Seq)
+}
+
+fn task() -> impl Strategy<Value = TaskId> {
+    (any::<u16>(), any::<u32>()).prop_map(|(step, item)| TaskId { step, item })
+}
+
+fn moment() -> impl Strategy<Value = Timestamp> {
+    any::<u64>().prop_map(Timestamp::from_millis)
+}
+
+fn chain_time() -> impl Strategy<Value = ChainTime> {
+    any::<u64>().prop_map(ChainTime::from_secs)
+}
+
+/// Text as strangers write it: quotes, braces, control characters, any script.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![any::<String>(), Just("\"\\\n\u{0}{{ x }}\u{202e}'\u{7f}é😀".to_owned())]
+}
+
+fn fees() -> impl Strategy<Value = Fees> {
+    (any::<u64>(), wei(), wei(), any::<bool>()).prop_map(|(gas_limit, cap, tip, legacy)| Fees {
+        gas_limit,
+        max_fee_per_gas: cap,
+        max_priority_fee_per_gas: tip,
+        legacy,
+    })
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        (address(), text(), chain_time(), wei()).prop_map(|(source, config, expiry, payment)| {
+            Call::PublishTask { source, config, expiry, payment }
+        }),
+        address().prop_map(|response| Call::ConfirmResponse { response }),
+        address().prop_map(|task| Call::CancelTask { task }),
+        (address(), wei()).prop_map(|(account, amount)| Call::Deposit { account, amount }),
+        Just(Call::NoOp),
+    ]
+}
+
+fn survey() -> impl Strategy<Value = Survey> {
+    (block(), chain_time(), wei(), any::<Vec<u64>>(), any::<bool>()).prop_map(
+        |(head, time, wei, publish_gas, legacy)| Survey {
+            head,
+            time,
+            max_fee_per_gas: wei,
+            max_priority_fee_per_gas: wei,
+            legacy,
+            publish_gas,
+            confirm_gas: 5,
+            wallet_balance: wei,
+            vault_balance: wei,
+            vault_frozen: wei,
+        },
+    )
+}
+
+fn open_slot() -> impl Strategy<Value = OpenSlot> {
+    let version = (seq(), hash(), fees());
+    let version = version.prop_map(|(seq, hash, fees)| OpenVersion { seq, hash, fees });
+    (any::<u64>(), prop::collection::vec(version, 0..3))
+        .prop_map(|(nonce, versions)| OpenSlot { nonce: Nonce(nonce), versions })
+}
+
+fn expansion() -> impl Strategy<Value = Expansion> {
+    prop_oneof![
+        (any::<u32>(), prop::option::of(hash()))
+            .prop_map(|(count, blob)| Expansion::Items { count, blob }),
+        Just(Expansion::Streaming),
+        Just(Expansion::Skipped),
+        text().prop_map(|reason| Expansion::Failed { reason }),
+    ]
+}
+
+fn item() -> impl Strategy<Value = ItemEntry> {
+    let fate = prop_oneof![
+        (wei(), any::<u64>())
+            .prop_map(|(payment, expires_s)| ItemFate::Task { payment, expires_s }),
+        Just(ItemFate::Dropped),
+        text().prop_map(|reason| ItemFate::Failed { reason }),
+    ];
+    (any::<u32>(), "[^\\p{Cc}]{1,40}", fate).prop_map(|(item, key, fate)| ItemEntry {
+        item,
+        key: ItemKey::parse(&key).unwrap(),
+        fate,
+    })
+}
+
+fn fail() -> impl Strategy<Value = FailReason> {
+    prop_oneof![
+        Just(FailReason::Expired),
+        text().prop_map(FailReason::Rejected),
+        text().prop_map(FailReason::PublishError),
+        text().prop_map(FailReason::FetchError),
+        text().prop_map(FailReason::RenderError),
+        Just(FailReason::Budget),
+    ]
+}
+
+fn timer() -> impl Strategy<Value = Timer> {
+    prop_oneof![
+        slot().prop_map(Timer::Send),
+        slot().prop_map(Timer::Bump),
+        address().prop_map(Timer::View),
+        Just(Timer::Survey),
+        Just(Timer::Pace),
+        task().prop_map(Timer::Fetch),
+        task().prop_map(Timer::Round),
+        task().prop_map(Timer::Silence),
+        Just(Timer::Drain),
+    ]
+}
+
+fn end() -> impl Strategy<Value = SlotEnd> {
+    prop_oneof![
+        seq().prop_map(|seq| SlotEnd::Ok { seq }),
+        (seq(), text())
+            .prop_map(|(seq, why)| SlotEnd::Reverted { seq, revert: Revert::Other(why) }),
+        seq().prop_map(|seq| SlotEnd::Reverted { seq, revert: Revert::InsufficientBalance }),
+        Just(SlotEnd::Foreign),
+    ]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        (address(), hash(), wei()).prop_map(|(response, sha256, paid)| Outcome::Confirmed {
+            response,
+            sha256,
+            paid
+        }),
+        (address(), text(), wei()).prop_map(|(response, reason, paid)| Outcome::RejectedPaid {
+            response,
+            reason,
+            paid
+        }),
+        fail().prop_map(Outcome::Failed),
+        Just(Outcome::Canceled),
+        Just(Outcome::Skipped),
+    ]
+}
+
+fn of_run() -> Vec<BoxedStrategy<Event>> {
+    let note = (any::<u64>(), seq(), any::<bool>()).prop_map(|(nonce, seq, seen)| SendNote {
+        nonce: Nonce(nonce),
+        seq,
+        outcome: if seen { SendOutcome::Seen } else { SendOutcome::MaybeUsed },
+    });
+    vec![
+        any::<u64>().prop_map(|n| Event::RunStarted(Box::new(header(&run(n))))).boxed(),
+        (any::<u64>(), prop::option::of(wei()))
+            .prop_map(|(epoch, cap)| Event::RunResumed { epoch, cap })
+            .boxed(),
+        (address(), any::<u64>(), prop::collection::vec(open_slot(), 0..3))
+            .prop_map(|(wallet, nonce, open)| Event::LaneTaken {
+                wallet,
+                next_nonce: Nonce(nonce),
+                open,
+            })
+            .boxed(),
+        survey().prop_map(|survey| Event::Surveyed(Box::new(survey))).boxed(),
+        (block(), chain_time(), any::<u64>())
+            .prop_map(|(to, time, final_number)| Event::LogsRead {
+                to,
+                to_time: time,
+                final_number,
+                final_time: time,
+            })
+            .boxed(),
+        block().prop_map(|to| Event::LogsRewound { to }).boxed(),
+        (any::<u16>(), expansion())
+            .prop_map(|(step, expansion)| Event::StepExpanded { step, expansion })
+            .boxed(),
+        (any::<u16>(), prop::collection::vec(item(), 0..4))
+            .prop_map(|(step, items)| Event::ItemsRead { step, items })
+            .boxed(),
+        any::<u16>().prop_map(|step| Event::StepEnded { step, end: StepEnd::Upstream }).boxed(),
+        (address(), prop::collection::vec(note, 0..4))
+            .prop_map(|(wallet, sends)| Event::Sent { wallet, sends })
+            .boxed(),
+        prop::collection::vec(timer(), 0..4).prop_map(|timers| Event::Due { timers }).boxed(),
+        (address(), block(), any::<u64>(), any::<u64>(), any::<Vec<u64>>())
+            .prop_map(|(wallet, head, count, final_count, nonces)| Event::LaneViewed {
+                wallet,
+                head,
+                count,
+                final_count,
+                unexplained: nonces.into_iter().map(Nonce).collect(),
+            })
+            .boxed(),
+        wei().prop_map(|amount| Event::EscrowReturned { amount }).boxed(),
+        wei().prop_map(|needed| Event::BudgetReached { needed }).boxed(),
+        moment().prop_map(|until| Event::DrainAsked { until }).boxed(),
+        Just(Event::RunEnded { outcome: RunOutcome::PausedFunds }).boxed(),
+    ]
+}
+
+fn of_slots() -> Vec<BoxedStrategy<Event>> {
+    vec![
+        (slot(), task(), any::<[u8; 16]>(), call(), fees())
+            .prop_map(|(slot, task, key, call, fees)| Event::SlotReserved {
+                slot,
+                task,
+                key: TaskKey(key),
+                call,
+                fees,
+            })
+            .boxed(),
+        (slot(), seq(), hash(), call(), fees())
+            .prop_map(|(slot, seq, hash, call, fees)| Event::VersionSigned {
+                slot,
+                seq,
+                hash,
+                call,
+                fees,
+            })
+            .boxed(),
+        (slot(), call(), fees())
+            .prop_map(|(slot, call, fees)| Event::VersionWanted { slot, call, fees })
+            .boxed(),
+        (slot(), seq(), block(), any::<bool>())
+            .prop_map(|(slot, seq, block, ok)| Event::SlotMined { slot, seq, block, ok })
+            .boxed(),
+        slot().prop_map(|slot| Event::SlotReopened { slot }).boxed(),
+        (slot(), end(), wei())
+            .prop_map(|(slot, end, gas_paid)| Event::SlotFinal { slot, end, gas_paid })
+            .boxed(),
+    ]
+}
+
+fn of_tasks() -> Vec<BoxedStrategy<Event>> {
+    let offer = (address(), wei(), text(), any::<bool>()).prop_map(
+        |(provider, payment, url, confirmed)| Offer { provider, payment, url, confirmed },
+    );
+    let named = || (task(), address());
+    let verdict = prop_oneof![
+        Just(Verdict::Accepted),
+        text().prop_map(|reason| Verdict::Rejected { reason }),
+        text().prop_map(|reason| Verdict::Unreadable { reason }),
+    ];
+    let status =
+        any::<u8>().prop_map(|n| if n == 0 { TaskStatus::New } else { TaskStatus::Unknown(n) });
+    let round =
+        any::<u16>().prop_map(|n| if n % 2 == 0 { Round::FIRST } else { Round::FIRST.next() });
+    vec![
+        (task(), text(), any::<u64>(), hash())
+            .prop_map(|(task, url, bytes, content)| Event::ConfigPinned {
+                task,
+                url,
+                bytes,
+                content,
+            })
+            .boxed(),
+        (task(), address(), block(), hash())
+            .prop_map(|(task, address, block, tx_hash)| Event::TaskPublished {
+                task,
+                address,
+                block,
+                tx_hash,
+            })
+            .boxed(),
+        task().prop_map(|task| Event::TaskAttempted { task }).boxed(),
+        (named(), block())
+            .prop_map(|((task, response), block)| Event::ResponseSeen { task, response, block })
+            .boxed(),
+        (named(), offer, hash(), any::<u64>())
+            .prop_map(|((task, response), offer, sha256, len)| Event::OutputFetched {
+                task,
+                response,
+                offer,
+                sha256,
+                len,
+            })
+            .boxed(),
+        (named(), text(), prop::option::of(moment()))
+            .prop_map(|((task, response), reason, again_at)| Event::FetchFailed {
+                task,
+                response,
+                reason,
+                again_at,
+            })
+            .boxed(),
+        (named(), verdict)
+            .prop_map(|((task, response), verdict)| Event::OutputChecked {
+                task,
+                response,
+                verdict,
+            })
+            .boxed(),
+        named().prop_map(|(task, response)| Event::ResponseChosen { task, response }).boxed(),
+        (named(), block(), prop::option::of(hash()))
+            .prop_map(|((task, response), block, tx_hash)| Event::ResponseConfirmed {
+                task,
+                response,
+                block,
+                tx_hash,
+            })
+            .boxed(),
+        (task(), status, any::<u64>())
+            .prop_map(|(task, status, attempts)| Event::TaskRead { task, status, attempts })
+            .boxed(),
+        task().prop_map(|task| Event::ResponsesExhausted { task }).boxed(),
+        task().prop_map(|task| Event::ExpiryPassed { task }).boxed(),
+        (task(), round, fail(), wei(), moment())
+            .prop_map(|(task, round, after, payment, not_before)| Event::RoundOpened {
+                task,
+                round,
+                after,
+                payment,
+                not_before,
+            })
+            .boxed(),
+        (task(), outcome()).prop_map(|(task, outcome)| Event::TaskDone { task, outcome }).boxed(),
+    ]
+}
+
+fn any_event() -> Union<BoxedStrategy<Event>> {
+    Union::new([of_run(), of_slots(), of_tasks()].concat())
+}
+
+proptest! {
+    #[test]
+    fn every_event_reads_back_as_it_was_written(event in any_event()) {
+        let text = serde_json::to_string(&event).unwrap();
+        prop_assert!(text.starts_with("{\"kind\":\""), "{}", text);
+        prop_assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+    }
+}
+
+/// Events that guard nothing, so that any of them may follow any other.
+fn unguarded() -> Union<BoxedStrategy<Event>> {
+    Union::new(of_tasks())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn a_journal_on_disk_gives_back_what_it_took(
+        groups in prop::collection::vec(prop::collection::vec(unguarded(), 0..9), 1..6)
+    ) {
+        let home = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(home.path()).unwrap();
+        let id = run(1);
+        let mut all = vec![Event::RunStarted(Box::new(header(&id)))];
+        let mut journal = SqliteJournal::open(&folder, proves).unwrap();
+        let mut batch = Batch {
+            run: &id, epoch: 1, first_seq: 0, at: Timestamp::from_millis(7),
+            events: &all, signed: &[], outputs: &[], summary: None,
+        };
+        batch.first_seq = journal.append(&batch).unwrap().next_seq;
+        for group in &groups {
+            batch.first_seq = journal.append(&Batch { events: group, ..batch }).unwrap().next_seq;
+        }
+        let expected = batch.first_seq;
+        all.extend(groups.into_iter().flatten());
+        drop(journal);
+        let journal = SqliteJournal::open(&folder, proves).unwrap();
+        let loaded = journal.load(&id).unwrap();
+        prop_assert_eq!(loaded.next_seq, expected);
+        let events: Vec<_> = loaded.events.map(|event| event.unwrap().event).collect();
+        prop_assert_eq!(events, all);
+    }
+}
