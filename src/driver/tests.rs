@@ -1,0 +1,1 @@
+//! The loop, with a chain and a pin service of its own.
