@@ -209,24 +209,31 @@ impl Check {
         };
         let output = match parse_output(&bytes) {
             Ok(output) => output,
-            Err(error) => return unreadable(&error.to_string()),
+            Err(verdict) => return refused(verdict),
         };
         let judged = shared.item(self.task).and_then(|item| {
             let scope = shared.scope(self.task.step)?;
             Ok(shared.plan.check_output(self.task.step, &item, &scope, &output))
         });
         match judged {
-            Ok(crate::plan::Verdict::Accepted) => Verdict::Accepted,
-            Ok(crate::plan::Verdict::Rejected { reason }) => {
-                Verdict::Rejected { reason: Untrusted::new(&reason).to_string() }
-            }
+            Ok(verdict) => refused(verdict),
             Err(reason) => Verdict::Rejected { reason },
         }
     }
 }
 
+/// A verdict of the plan, whose reason may quote the output.
+fn refused(verdict: crate::plan::Verdict) -> Verdict {
+    match verdict {
+        crate::plan::Verdict::Accepted => Verdict::Accepted,
+        crate::plan::Verdict::Rejected { reason } => {
+            Verdict::Rejected { reason: Untrusted::from(reason).to_string() }
+        }
+    }
+}
+
 fn unreadable(reason: &str) -> Verdict {
-    Verdict::Unreadable { reason: Untrusted::new(reason).to_string() }
+    Verdict::Unreadable { reason: Untrusted::from(reason.to_owned()).to_string() }
 }
 
 /// Finds out which items a step has, and keeps them.
@@ -250,11 +257,7 @@ pub(super) fn expand<C, N>(shared: &Shared<C, N>, step: u16) -> Expansion {
 }
 
 /// Reads items and says what each becomes.
-pub(super) fn read_items<C, N>(
-    shared: &Shared<C, N>,
-    step: u16,
-    window: Window,
-) -> Vec<ItemEntry> {
+pub(super) fn read_items<C, N>(shared: &Shared<C, N>, step: u16, window: Window) -> Vec<ItemEntry> {
     let read: Vec<(u32, Result<PlanItem, String>)> = match window {
         Window::From { from, limit } => {
             let name = shared.plan.step_name(step).as_str();

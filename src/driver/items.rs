@@ -82,9 +82,9 @@ impl ItemStore {
         };
         match lines {
             None => Ok(vec![PlanItem::once(name)]),
-            Some(lines) => lines.read(from, count).map_err(|error| {
-                format!("item {from} of `{name}` cannot be read: {error}")
-            }),
+            Some(lines) => lines
+                .read(from, count)
+                .map_err(|error| format!("item {from} of `{name}` cannot be read: {error}")),
         }
     }
 }

@@ -146,7 +146,7 @@ impl DriveError {
     /// What the reader can do, in one line.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Chain(error) => error.hint(),
+            Self::Chain(error) => Some(error.hint().to_owned()),
             Self::Content(error) => error.hint(),
             Self::Sign(_) => None,
             Self::Journal(error) => error.hint(),

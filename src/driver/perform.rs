@@ -13,7 +13,7 @@ use crate::content::Content;
 use crate::engine::{Effect, EffectKey, Input, RunHeader, Window};
 use crate::plan::Plan;
 use crate::store::Durable;
-use crate::units::{Round, Seq, SendOutcome, SignedTx, Slot, TaskId, TaskKey};
+use crate::units::{Round, SendOutcome, Seq, SignedTx, Slot, TaskId, TaskKey};
 
 use super::work::{Report, Shared};
 use super::{DriveError, fetches};

@@ -163,7 +163,7 @@ impl Record {
                 let bytes = outputs(sha256).map_err(|error| error.to_string())?;
                 let bytes = bytes.ok_or_else(|| format!("the output {sha256} is missing"))?;
                 let parsed = crate::plan::parse_output(&bytes);
-                Some(parsed.map_err(|error| error.to_string())?)
+                Some(parsed.map_err(|_| format!("the output {sha256} is not JSON"))?)
             }
         };
         Ok(StepEntry {

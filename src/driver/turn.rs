@@ -251,8 +251,7 @@ impl<'a, C: Chain, N: Content, J: Journal> Driver<'a, C, N, J> {
     /// Folds facts that are durable, and shows them.
     fn note(&mut self, events: &[Event]) {
         {
-            let mut results =
-                self.shared.results.write().unwrap_or_else(PoisonError::into_inner);
+            let mut results = self.shared.results.write().unwrap_or_else(PoisonError::into_inner);
             events.iter().for_each(|event| results.apply(self.now, event));
         }
         for event in events {

@@ -94,10 +94,7 @@ impl<C, N> Shared<C, N> {
     }
 
     /// What became of the steps that a step waits for as a whole.
-    pub(crate) fn values(
-        &self,
-        step: u16,
-    ) -> Result<Vec<(u16, crate::plan::StepValues)>, String> {
+    pub(crate) fn values(&self, step: u16) -> Result<Vec<(u16, crate::plan::StepValues)>, String> {
         let rule = &self.plan.schedule().steps[usize::from(step)];
         let whole = rule.upstreams.iter().filter(|edge| edge.kind == crate::plan::EdgeKind::Whole);
         whole.map(|edge| Ok((edge.step, self.step_values(edge.step)?))).collect()
@@ -109,8 +106,10 @@ impl<C, N> Shared<C, N> {
             let results = self.results.read().unwrap_or_else(PoisonError::into_inner);
             results.of_step(step)
         };
-        let mut values =
-            crate::plan::StepValues { entries: Vec::with_capacity(records.len()), spent: records.spent };
+        let mut values = crate::plan::StepValues {
+            entries: Vec::with_capacity(records.len()),
+            spent: records.spent,
+        };
         for (place, record) in &records.entries {
             let item = self.item(TaskId::new(step, *place))?;
             values.entries.push(record.entry(item, &self.outputs)?);
