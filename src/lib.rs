@@ -1,6 +1,7 @@
 //! ogflow: declarative batch pipelines for the OpenGPU network.
 
 pub mod chain;
+pub mod cli;
 pub mod content;
 pub mod devnet;
 pub mod driver;

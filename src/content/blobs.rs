@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alloy::primitives::{B256, hex};
+use alloy::primitives::B256;
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
@@ -42,7 +43,7 @@ impl Blobs {
 
     /// Where the blob with this hash is, or would be.
     pub fn path(&self, sha256: B256) -> PathBuf {
-        self.folder.join(hex::encode(sha256))
+        self.folder.join(HEXLOWER.encode(sha256.as_slice()))
     }
 
     /// Whether the blob is there.

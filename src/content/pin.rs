@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use alloy::primitives::{B256, hex};
+use alloy::primitives::B256;
 use axum::http::Method;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -113,7 +114,7 @@ impl NetworkContent {
 ///
 /// The boundary comes from the hash of the bytes and so cannot occur in them.
 fn multipart(hash: B256, bytes: &[u8]) -> (String, Bytes) {
-    let boundary = format!("ogflow-{}", hex::encode(&hash[..16]));
+    let boundary = format!("ogflow-{}", HEXLOWER.encode(&hash[..16]));
     let head = format!(
         "--{boundary}\r\n\
          Content-Disposition: form-data; name=\"file\"; filename=\"taskConfig.json\"\r\n\

@@ -75,6 +75,8 @@ struct Inner {
     pins: Pins,
     heads: watch::Sender<BlockRef>,
     lag: AtomicU64,
+    /// Readers so far that might have lagged.
+    turn: AtomicU64,
 }
 
 /// A running devnet. Clones are the same one.
@@ -105,8 +107,8 @@ impl Devnet {
         let pins = Pins::open(&options.place)?;
         let heads = watch::Sender::new(BlockRef { number: 0, hash: B256::ZERO });
         let node = Mutex::new(None);
-        let lag = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { options, node, log, pins, heads, lag }) })
+        let (lag, turn) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { inner: Arc::new(Inner { options, node, log, pins, heads, lag, turn }) })
     }
 
     /// The links of pinned contents begin with this.
@@ -126,8 +128,12 @@ impl Devnet {
         self.inner.lag.store(blocks, Ordering::Relaxed);
     }
 
-    pub(super) fn lag(&self) -> u64 {
-        self.inner.lag.load(Ordering::Relaxed)
+    /// How far behind the next reader is.
+    pub(super) fn next_lag(&self) -> u64 {
+        match self.inner.lag.load(Ordering::Relaxed) {
+            0 => 0,
+            lag => lag * (self.inner.turn.fetch_add(1, Ordering::Relaxed) % 2),
+        }
     }
 
     fn node(&self) -> Result<Held<'_>, DevnetError> {

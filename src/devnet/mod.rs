@@ -56,3 +56,5 @@ mod contract_tests;
 mod kit;
 #[cfg(test)]
 mod node_tests;
+#[cfg(test)]
+mod rpc_tests;

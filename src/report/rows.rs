@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use alloy::primitives::{Address, B256, hex};
+use alloy::primitives::{Address, B256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -156,7 +157,7 @@ pub fn raw(row: &Row) -> RawFile {
 ///
 /// At most 120 bytes; no separators, no leading dot, no letter beyond `[a-z0-9_-]`.
 pub fn file_name(key: &ItemKey, extension: &str) -> String {
-    let hash = hex::encode(&sha256(key.as_str().as_bytes())[..6]);
+    let hash = HEXLOWER.encode(&sha256(key.as_str().as_bytes())[..6]);
     let room = LONGEST_NAME.saturating_sub(hash.len() + extension.len() + 2);
     let mut slug = String::new();
     for c in key.as_str().chars() {

@@ -95,6 +95,7 @@ fn run(devnet: &Devnet, texts: &[&RawValue]) -> Vec<String> {
                 .map_err(|error| Fault::new(-32600, format!("invalid request: {error}")))
         })
         .collect();
+    let lag = devnet.next_lag();
     let mut sent = recover(&requests);
     let mut replies: Vec<Reply> = Vec::with_capacity(requests.len());
     let mut at = 0;
@@ -106,7 +107,9 @@ fn run(devnet: &Devnet, texts: &[&RawValue]) -> Vec<String> {
             continue;
         }
         replies.push(match &requests[at] {
-            Ok(request) => method::answer(devnet, &request.method, Params::new(request.params)),
+            Ok(request) => {
+                method::answer(devnet, lag, &request.method, Params::new(request.params))
+            }
             Err(fault) => Err(fault.clone()),
         });
         at += 1;

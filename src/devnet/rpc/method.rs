@@ -16,13 +16,17 @@ use super::params::Params;
 use super::shape;
 use crate::chain::contract::{Revert, decode_revert};
 
-/// Answers one request.
-pub(super) fn answer(devnet: &Devnet, method: &str, params: Result<Params<'_>, Fault>) -> Reply {
+/// Answers one request, `lag` blocks behind the head.
+pub(super) fn answer(
+    devnet: &Devnet,
+    lag: u64,
+    method: &str,
+    params: Result<Params<'_>, Fault>,
+) -> Reply {
     let params = params?;
     if let Some(constant) = constant(method) {
         return constant;
     }
-    let lag = devnet.lag();
     devnet.look(|node| {
         let reader = Reader { node, head: node.head().header.number.saturating_sub(lag) };
         reader.answer(method, &params)

@@ -1,0 +1,90 @@
+//! `ogflow check`: every problem of a pipeline in one go; and the check that other commands do
+//! first.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::{CheckArgs, CheckFormat, Deny, ParamArgs};
+use super::disk::Disk;
+use super::failure::{Exit, Failure};
+use super::file::{self, PipelineFile};
+use super::problems::Findings;
+use super::settings::Settings;
+use crate::pipeline::check::Setting;
+use crate::pipeline::{Pipeline, Problem};
+
+/// A pipeline that can be relied on, with where it came from.
+#[derive(Debug)]
+pub struct Checked {
+    /// The file.
+    pub file: PipelineFile,
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// What is worth a look.
+    pub warnings: Vec<Problem>,
+    /// The files that it names.
+    pub disk: Disk,
+}
+
+/// Reads and checks the pipeline that a command means, without the chain.
+///
+/// # Errors
+/// As [`file::read`]; all problems in one failure when there is an error among them.
+pub fn pipeline(
+    settings: &Settings,
+    here: &Path,
+    typed: Option<&Path>,
+    params: &ParamArgs,
+) -> Result<Checked, Failure> {
+    let given = file::params(params, here)?;
+    let file = file::read(settings, here, typed)?;
+    let disk = Disk::open(settings, here, &file.path)?;
+    let setting = Setting { loader: &disk, params: &given, network: &settings.network.value };
+    let (pipeline, problems) = Pipeline::check(&file.text, setting);
+    match pipeline {
+        Some(pipeline) => {
+            Ok(Checked { file, pipeline: Arc::new(pipeline), warnings: problems, disk })
+        }
+        None => {
+            let exit = file::exit_of(&problems, !given.is_empty());
+            Err(Failure::of_problems(problems).exit(exit))
+        }
+    }
+}
+
+/// Checks a pipeline and reports.
+///
+/// # Errors
+/// When there is no pipeline to check.
+pub fn check(args: &CheckArgs, settings: &Settings, here: &Path) -> Result<Exit, Failure> {
+    let format = match (args.format, &settings.json) {
+        (Some(format), _) => format,
+        (None, Some(_)) => CheckFormat::Json,
+        (None, None) => CheckFormat::Human,
+    };
+    let deny_warnings = args.deny == Some(Deny::Warnings);
+    let (problems, steps, name, exit) =
+        match pipeline(settings, here, args.file.as_deref(), &args.params) {
+            Ok(checked) => {
+                let steps = Some(checked.pipeline.steps.len());
+                (checked.warnings, steps, checked.file.text.name.clone(), Exit::Invalid)
+            }
+            Err(failure) => match failure.problems.last() {
+                Some(last) => {
+                    let name = last.file.name.clone();
+                    (failure.problems, None, name, failure.exit)
+                }
+                None => return Err(failure),
+            },
+        };
+    let findings = Findings { file: &name, problems: &problems, steps, deny_warnings };
+    findings.tell(&settings.ui, exit);
+    if format != CheckFormat::Human {
+        settings.ui.data(&findings.report(format))?;
+    }
+    if !findings.pass() {
+        return Ok(exit);
+    }
+    settings.ui.next("ogflow plan");
+    Ok(Exit::Done)
+}

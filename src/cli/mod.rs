@@ -1,0 +1,95 @@
+//! The command line: what is typed, what is shown, how it ends.
+//!
+//! The only room that knows clap, the terminal and exit codes, and the only one that may import
+//! all others. A command resolves its [`settings`] once, joins the rooms it needs in one place,
+//! and turns whatever comes out into words: results on stdout, all else on stderr.
+//!
+//! Nothing is decided here that matters to money; the rooms below refuse by themselves. What is
+//! decided here is whether a person said yes.
+
+pub mod args;
+pub mod check;
+pub mod disk;
+pub mod failure;
+pub mod file;
+pub mod graph;
+pub mod help;
+pub mod init;
+pub mod problems;
+pub mod question;
+pub mod select;
+pub mod settings;
+pub mod suggest;
+pub mod table;
+pub mod templates;
+pub mod ui;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Args, Command};
+use self::failure::{Exit, Failure};
+use self::settings::{Environment, Settings};
+use self::ui::{Surroundings, Ui};
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub fn main() -> ExitCode {
+    let env = Environment::of_process();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ignored = error.print();
+            let usage = error.use_stderr();
+            return ExitCode::from(if usage { Exit::Usage.code() } else { Exit::Done.code() });
+        }
+    };
+    let around = Surroundings::look(|name| env.get(name).map(str::to_owned));
+    let early = Ui::new(&around, args.global.manner(None, None));
+    let exit =
+        perform(args, env).unwrap_or_else(|failure| problems::tell_failure(&failure, &early));
+    ExitCode::from(exit.code())
+}
+
+/// Does one command.
+fn perform(args: Args, env: Environment) -> Result<Exit, Failure> {
+    if let Some(Command::Other(words)) = &args.command {
+        return Err(help::no_command(words));
+    }
+    let here = enter(args.global.directory.as_deref())?;
+    let settings = Settings::resolve(&args.global, env, &here)?;
+    let ui = &settings.ui;
+    match args.command {
+        None => help::screen(ui, &settings.network.value.name, settings.network.value.devnet),
+        Some(Command::Help(args)) => help::help(&args, ui),
+        Some(Command::Explain(args)) => help::explain(&args, ui),
+        Some(Command::Init(args)) => init::init(&args, &settings, &here),
+        Some(Command::Check(args)) => check::check(&args, &settings, &here),
+        Some(Command::Templates(args)) => templates::templates(&args, &settings, &here),
+        Some(Command::Graph(args)) => graph::graph(&args, &settings, &here),
+        Some(Command::Other(words)) => Err(help::no_command(&words)),
+        Some(
+            Command::Plan(_)
+            | Command::Run(_)
+            | Command::Resume(_)
+            | Command::Status(_)
+            | Command::Results(_)
+            | Command::Render(_)
+            | Command::Devnet(_)
+            | Command::Vault(_),
+        ) => Err(help::later("this command")),
+    }
+}
+
+/// Goes to the folder of `-C` and says where that is.
+fn enter(directory: Option<&std::path::Path>) -> Result<PathBuf, Failure> {
+    if let Some(directory) = directory {
+        std::env::set_current_dir(directory).map_err(|error| {
+            Failure::usage(format!("{} cannot be entered", directory.display())).because(error)
+        })?;
+    }
+    std::env::current_dir().map_err(|error| {
+        Failure::new(Exit::Unexpected, "there is no current folder").because(error)
+    })
+}
