@@ -103,6 +103,17 @@ enum RawBody {
     Value(Value),
 }
 
+impl RawRecord {
+    /// Its size in bytes, roughly.
+    pub fn size(&self) -> usize {
+        match &self.body {
+            RawBody::Cells(cells) => cells.as_slice().len() + 16 * cells.len(),
+            RawBody::Text(text) => text.len(),
+            RawBody::Value(_) => 256,
+        }
+    }
+}
+
 /// The records of one file, cut from a stream.
 pub struct Records {
     path: String,
