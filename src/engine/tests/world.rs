@@ -252,7 +252,12 @@ impl World {
 
     pub(super) fn run(&mut self) -> RunOutcome {
         while self.step() {
-            assert!(self.steps < 60_000, "the run does not end: {:?} {:?}", self.every_reply, self.engine);
+            assert!(
+                self.steps < 60_000,
+                "the run does not end: {:?} {:?}",
+                self.every_reply,
+                self.engine
+            );
         }
         self.engine.outcome().expect("a run that stopped has an outcome")
     }
