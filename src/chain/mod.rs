@@ -30,6 +30,7 @@ pub mod fees;
 mod finality;
 mod guard;
 mod objects;
+pub mod proof;
 mod reading;
 mod reverts;
 pub mod rpc;

@@ -1,1 +1,0 @@
-//! The loop, with a chain and a pin service of its own.
