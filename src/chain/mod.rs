@@ -46,6 +46,9 @@ pub use rpc::{Endpoint, Notice, Notify};
 pub use rpc_chain::RpcChain;
 pub use signer::{KeyError, SignError, Signer};
 
+#[cfg(test)]
+mod scripted;
+
 /// A chain to read from and to publish on.
 ///
 /// Two exist: the one over JSON-RPC, and the simulated one of the tests.

@@ -38,6 +38,9 @@ pub use notice::{Notice, Notify};
 pub use timing::Timing;
 use wire::{Wire, WireFault};
 
+#[cfg(test)]
+mod tests;
+
 /// The most requests in a batch until a network says more.
 const DEFAULT_BATCH: usize = 32;
 /// Requests per second to a node that is not ours.

@@ -18,6 +18,9 @@ use super::rpc::{Ask, Endpoint, Reply, take};
 use crate::store::durable::Durable;
 use crate::units::{SendOutcome, Seq, SignedTx, Slot};
 
+#[cfg(test)]
+mod tests;
+
 /// How many copies may be on their way to the other endpoints at once.
 const COPIES: usize = 8;
 

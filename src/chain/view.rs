@@ -20,6 +20,9 @@ use super::reverts;
 use super::rpc::{Ask, Endpoint, Reply, take};
 use crate::units::{BlockRef, LaneView, Receipt, ReceiptStatus, Revert};
 
+#[cfg(test)]
+mod tests;
+
 /// What to look at.
 pub(super) struct Question<'a> {
     /// Who emits the logs of publications.

@@ -23,6 +23,8 @@ use super::rpc::{Ask, Endpoint, Reply, take};
 use crate::units::{BlockRef, ChainTime, LogPage, LogRead, Seen, Sighting, TaskStatus};
 
 mod page;
+#[cfg(test)]
+mod tests;
 
 use page::{Page, Step, judge};
 

@@ -14,6 +14,12 @@ impl<T> Durable<T> {
         Self(value)
     }
 
+    /// A value that nobody wrote anywhere, for tests of those who take durable ones.
+    #[cfg(test)]
+    pub(crate) const fn assumed(value: T) -> Self {
+        Self(value)
+    }
+
     /// The value.
     pub const fn get(&self) -> &T {
         &self.0
