@@ -9,6 +9,9 @@
 
 pub mod args;
 pub mod check;
+pub mod clock;
+pub mod connect;
+pub mod devnet;
 pub mod disk;
 pub mod failure;
 pub mod file;
@@ -67,6 +70,7 @@ fn perform(args: Args, env: Environment) -> Result<Exit, Failure> {
         Some(Command::Init(args)) => init::init(&args, &settings, &here),
         Some(Command::Check(args)) => check::check(&args, &settings, &here),
         Some(Command::Templates(args)) => templates::templates(&args, &settings, &here),
+        Some(Command::Devnet(args)) => devnet::devnet(&args, &settings),
         Some(Command::Graph(args)) => graph::graph(&args, &settings, &here),
         Some(Command::Other(words)) => Err(help::no_command(&words)),
         Some(
@@ -76,7 +80,6 @@ fn perform(args: Args, env: Environment) -> Result<Exit, Failure> {
             | Command::Status(_)
             | Command::Results(_)
             | Command::Render(_)
-            | Command::Devnet(_)
             | Command::Vault(_),
         ) => Err(help::later("this command")),
     }
@@ -92,4 +95,13 @@ fn enter(directory: Option<&std::path::Path>) -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(|error| {
         Failure::new(Exit::Unexpected, "there is no current folder").because(error)
     })
+}
+
+/// The runtime for what waits on the network. The caller's thread drives the loop; the rest has
+/// threads of its own.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Unexpected, "no threads to work with").because(error))
 }
