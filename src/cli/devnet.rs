@@ -50,7 +50,10 @@ pub fn knobs(args: &KnobArgs, settings: &Settings) -> Result<Knobs, Failure> {
         knobs.turn_pair(pair).map_err(|error| of_knob(&error))?;
     }
     if !args.devnet.is_empty() && !settings.network.value.devnet {
-        let message = format!("`--devnet` turns a knob of the devnet, and this is {}", settings.network.value.name);
+        let message = format!(
+            "`--devnet` turns a knob of the devnet, and this is {}",
+            settings.network.value.name
+        );
         return Err(Failure::usage(message).help("leave it out, or use --network devnet"));
     }
     Ok(knobs)
@@ -78,14 +81,13 @@ async fn up(
             .because(error)
             .help("choose another with --port, or --port 0 for a free one")
     })?;
-    let address = listener.local_addr().map_err(|error| {
-        Failure::new(Exit::Unexpected, "the port is not known").because(error)
-    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::new(Exit::Unexpected, "the port is not known").because(error))?;
     let url = format!("http://{address}");
     let turned = Knobs { port: address.port(), ..knobs };
     let town = open_town(Place::Folder(folder.to_path_buf()), turned.clone(), url.clone())?;
-    let served =
-        Served { url, pid: std::process::id(), sources: town.sources().clone() };
+    let served = Served { url, pid: std::process::id(), sources: town.sources().clone() };
     served.leave(folder).map_err(|error| Failure::of(Exit::Unexpected, &error))?;
     announce(&served, &turned, settings)?;
     if !args.service.is_empty() {

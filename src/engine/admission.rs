@@ -19,8 +19,10 @@ use crate::units::{Call, ChainTime, Fees, Nonce, Slot, Survey, TaskId, TaskKey, 
 
 use super::step::rule;
 use super::task::{Task, TaskState};
-use super::{Engine, Event, Turn};
+use super::{Deposit, Engine, Event, Turn};
 
+/// The place that stands for no task: a deposit is the run's own.
+pub(super) const DEPOSIT: TaskId = TaskId::new(u16::MAX, 0);
 /// A quote older than this is not used (safety.md, section 10).
 const QUOTE_LIFE: Duration = Duration::from_secs(15);
 /// How far the expiry of a task stays below the source's limit (protocol.md, section 6).
@@ -40,6 +42,7 @@ impl Engine {
         if !self.has_fresh_quote(turn.now) {
             return;
         }
+        self.admit_deposit(turn);
         while let Some(id) = self.next_confirm() {
             if !self.admit_confirm(id, turn) {
                 return;
@@ -132,6 +135,44 @@ impl Engine {
         let event = self.bind(id, task, (call, fees)).ok_or(Closed::Gate)?;
         self.emit(turn, event);
         Ok(())
+    }
+
+    /// Binds a slot for the deposit, if there is one without and the wallet holds the money.
+    fn admit_deposit(&mut self, turn: &mut Turn) {
+        let Deposit::Asked { account, amount } = self.deposit else { return };
+        let (Some((_, survey)), Some(lane), Some(header)) =
+            (&self.survey, &self.lane, &self.header)
+        else {
+            return;
+        };
+        let fees = fees(survey, survey.confirm_gas);
+        let gas = fees.ceiling().unwrap_or(Wei::from_u256(alloy::primitives::U256::MAX));
+        let affordable = gas.saturating_add(amount) <= self.purse.wallet;
+        if !affordable || !lane.has_room() || self.drain.is_some() {
+            return;
+        }
+        let name = crate::units::ItemKey::parse("deposit").expect("a word is a key");
+        let step = crate::units::StepName::parse("vault").expect("a word is a name");
+        let origin = TaskOrigin {
+            network: &header.network,
+            genesis: &header.genesis.0,
+            run: &header.run,
+            step: &step,
+        };
+        let key = TaskKey::derive(&origin, name.hash(), crate::units::Round::FIRST);
+        let call = Call::Deposit { account, amount };
+        let (slot, task) = (lane.slot(lane.next), DEPOSIT);
+        self.emit(turn, Event::SlotReserved { slot, task, key, call, fees });
+    }
+
+    /// Whether the deposit waits for money that the wallet does not hold.
+    pub(super) fn cannot_deposit(&self) -> bool {
+        let Deposit::Asked { amount, .. } = self.deposit else { return false };
+        self.survey.as_ref().is_some_and(|(_, survey)| {
+            let gas = fees(survey, survey.confirm_gas).ceiling();
+            let needed = gas.and_then(|gas| gas.checked_add(amount));
+            needed.is_none_or(|needed| needed > self.purse.wallet)
+        })
     }
 
     fn admit_confirm(&mut self, id: TaskId, turn: &mut Turn) -> bool {

@@ -31,6 +31,10 @@ impl Engine {
                 self.drain = Some(*until);
                 self.timers.set(Timer::Drain, *until);
             }
+            Event::DepositAsked { account, amount } => {
+                self.deposit = super::Deposit::Asked { account: *account, amount: *amount };
+                self.want_quote(at);
+            }
             Event::BudgetReached { .. } => self.over_budget = true,
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::Due { timers } => timers.iter().for_each(|timer| self.due(*timer, at)),

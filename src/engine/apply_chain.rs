@@ -5,8 +5,8 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256};
 
 use crate::units::{
-    BlockRef, Call, ChainTime, Fees, Nonce, Purpose, Seq, Slot, Survey, TaskId, TaskKey, Timestamp,
-    Wei,
+    BlockRef, Call, ChainTime, Fees, Nonce, Purpose, Round, Seq, Slot, Survey, TaskId, TaskKey,
+    Timestamp, Wei,
 };
 
 use super::event::OpenSlot;
@@ -137,8 +137,9 @@ impl Engine {
         at: Timestamp,
     ) {
         let Binding { task, key } = binding;
-        let Some(round) = self.tasks.get(task).map(|task| task.round) else { return };
         let purpose = call.purpose().unwrap_or(Purpose::Publish);
+        // A deposit belongs to no task.
+        let round = self.tasks.get(task).map_or(Round::FIRST, |task| task.round);
         let publication = Publication {
             owner: Owner::Task { task, round, purpose, key },
             call: call.clone(),
@@ -149,6 +150,10 @@ impl Engine {
             state: PublicationState::Reserved,
         };
         let (payment, gas) = (publication.payment(), publication.gas_ceiling());
+        if purpose == Purpose::Deposit {
+            self.deposit = super::Deposit::Bound;
+            self.purse.wallet = self.purse.wallet.saturating_sub(call.value());
+        }
         self.ledger.reserve(payment.saturating_add(gas));
         self.purse.vault = self.purse.vault.saturating_sub(payment);
         self.purse.wallet = self.purse.wallet.saturating_sub(gas);
@@ -164,6 +169,7 @@ impl Engine {
                 self.timers.set(Timer::Pace, self.pace.opens_at());
             }
         }
+        // Nobody waits on a deposit, so there is no task to change then.
         self.change(task, |task| {
             if let TaskState::Confirming { nonce, .. } = &mut task.state {
                 *nonce = Some(slot.nonce);
@@ -348,8 +354,10 @@ impl Engine {
             (Purpose::Confirm, SlotEnd::Reverted { revert, .. }) => {
                 self.change(task, |task| task.confirm_was_refused(revert));
             }
-            (Purpose::Publish | Purpose::Confirm, SlotEnd::Foreign)
-            | (Purpose::Cancel | Purpose::Deposit, _) => {}
+            (Purpose::Publish | Purpose::Confirm, SlotEnd::Foreign) | (Purpose::Cancel, _) => {}
+            (Purpose::Deposit, end) => {
+                self.deposit = super::Deposit::Final { ok: matches!(end, SlotEnd::Ok { .. }) };
+            }
         }
     }
 

@@ -292,6 +292,13 @@ pub enum Event {
         /// How much, in wei.
         amount: Wei,
     },
+    /// Money is to be moved from the wallet into a vault.
+    DepositAsked {
+        /// Whose vault balance is to grow.
+        account: Address,
+        /// By how much, in wei.
+        amount: Wei,
+    },
     /// Nothing more can be published within the cap.
     BudgetReached {
         /// What the next publication would have needed, in wei.

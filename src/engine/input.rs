@@ -145,6 +145,13 @@ pub enum Input {
         /// What its contract says.
         facts: TaskFacts,
     },
+    /// Move money from the wallet into a vault, once, through a slot like any other.
+    Deposit {
+        /// Whose vault balance is to grow.
+        account: Address,
+        /// By how much, in wei.
+        amount: Wei,
+    },
     /// Start nothing new, and stop collecting at `until`.
     Drain {
         /// When collecting ends.

@@ -38,7 +38,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 
 use crate::plan::{Limits, Schedule};
 use crate::units::{BlockRef, ChainTime, Nonce, Survey, Timestamp, Wei};
@@ -87,6 +87,8 @@ pub struct Engine {
     over_budget: bool,
     drain: Option<Timestamp>,
     drained: bool,
+    /// The deposit of the run, if it makes one.
+    deposit: Deposit,
     outcome: Option<RunOutcome>,
     /// Slots of this run that a stranger used.
     foreign: u32,
@@ -97,6 +99,19 @@ pub struct Engine {
 struct Purse {
     vault: Wei,
     wallet: Wei,
+}
+
+/// A deposit of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deposit {
+    /// The run makes none.
+    None,
+    /// Asked for; no slot is bound to it.
+    Asked { account: Address, amount: Wei },
+    /// Bound to a slot that is not final.
+    Bound,
+    /// Final: it is in the vault, or it never will be.
+    Final { ok: bool },
 }
 
 /// The facts of one turn, and its moment.
@@ -129,6 +144,7 @@ impl Engine {
             over_budget: false,
             drain: None,
             drained: false,
+            deposit: Deposit::None,
             outcome: None,
             foreign: 0,
             schedule,
@@ -216,17 +232,26 @@ impl Engine {
     fn ending(&self) -> Option<RunOutcome> {
         let slots_open = self.lane.as_ref().is_some_and(|lane| !lane.slots.is_empty());
         let quarantined = self.lane.as_ref().is_some_and(|lane| lane.quarantined);
-        let idle = self.tasks.open() == 0 && !slots_open;
+        let idle = self.tasks.open() == 0 && !slots_open && !self.is_depositing();
         if self.drained {
             return Some(RunOutcome::Stopped);
         }
         if quarantined && self.only_foreign_left() {
             return Some(RunOutcome::Quarantined);
         }
+        if self.cannot_deposit() && self.tasks.open() == 0 && !slots_open {
+            return Some(RunOutcome::PausedFunds);
+        }
         if !idle {
             return None;
         }
         if let Some(well) = self.steps.ended() {
+            // A run without steps is there for its deposit.
+            let well = match self.deposit {
+                Deposit::None if self.schedule.steps.is_empty() => return None,
+                Deposit::None | Deposit::Asked { .. } | Deposit::Bound => well,
+                Deposit::Final { ok } => well && ok,
+            };
             return Some(if well { RunOutcome::Done } else { RunOutcome::Failed });
         }
         if self.drain.is_some() {
@@ -239,6 +264,11 @@ impl Engine {
             });
         }
         self.is_out_of_funds().then_some(RunOutcome::PausedFunds)
+    }
+
+    /// Whether a deposit is asked for and not final.
+    const fn is_depositing(&self) -> bool {
+        matches!(self.deposit, Deposit::Asked { .. } | Deposit::Bound)
     }
 
     /// Counts of a step for tests and figures: confirmed and failed items.

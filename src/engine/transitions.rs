@@ -64,6 +64,10 @@ impl Engine {
                 }
             }
             Input::TaskRead { task, facts } => self.on_task_read(task, &facts, turn),
+            Input::Deposit { account, amount } if self.deposit == super::Deposit::None => {
+                self.emit(turn, Event::DepositAsked { account, amount });
+            }
+            Input::Deposit { .. } => {}
             Input::Drain { until } if self.drain.is_none() && self.header.is_some() => {
                 self.emit(turn, Event::DrainAsked { until });
             }

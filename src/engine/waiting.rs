@@ -208,6 +208,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::SlotReopened { .. }
         | Event::SlotFinal { .. }
         | Event::EscrowReturned { .. }
+        | Event::DepositAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
@@ -262,6 +263,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::RoundOpened { .. }
         | Event::TaskDone { .. }
         | Event::EscrowReturned { .. }
+        | Event::DepositAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),

@@ -122,6 +122,7 @@ impl EventStream {
             Event::DrainAsked { .. } => vec![("paused", json!({"reason": "user"}))],
             Event::RunEnded { outcome } => paused(*outcome),
             Event::RunStarted(_)
+            | Event::DepositAsked { .. }
             | Event::RunResumed { .. }
             | Event::LaneTaken { .. }
             | Event::Surveyed(_)

@@ -114,6 +114,7 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::ExpiryPassed { .. }
         | Event::TaskRead { .. }
         | Event::EscrowReturned { .. }
+        | Event::DepositAsked { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
     }

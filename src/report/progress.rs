@@ -115,6 +115,7 @@ impl Progress {
             | Event::TaskDone { .. }
             | Event::TaskRead { .. }
             | Event::EscrowReturned { .. }
+            | Event::DepositAsked { .. }
             | Event::BudgetReached { .. } => None,
         }
     }

@@ -189,6 +189,7 @@ impl Tally {
             Event::DrainAsked { until } => self.draining = Some(*until),
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::TaskRead { .. }
+            | Event::DepositAsked { .. }
             | Event::LaneTaken { .. }
             | Event::Surveyed(_)
             | Event::ConfigPinned { .. }

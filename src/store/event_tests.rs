@@ -229,6 +229,9 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
             .boxed(),
         wei().prop_map(|amount| Event::EscrowReturned { amount }).boxed(),
         wei().prop_map(|needed| Event::BudgetReached { needed }).boxed(),
+        (address(), wei())
+            .prop_map(|(account, amount)| Event::DepositAsked { account, amount })
+            .boxed(),
         moment().prop_map(|until| Event::DrainAsked { until }).boxed(),
         Just(Event::RunEnded { outcome: RunOutcome::PausedFunds }).boxed(),
     ]

@@ -243,6 +243,7 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         | Event::RoundOpened { .. }
         | Event::TaskDone { .. }
         | Event::EscrowReturned { .. }
+        | Event::DepositAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. } => return Ok(None),
     }))

@@ -151,9 +151,8 @@ fn chain(
         let url = Url::parse(url).map_err(|error| {
             Failure::new(Exit::Invalid, "the RPC URL is not a web address").because(error)
         })?;
-        let endpoint = Endpoint::http(&url).map_err(|fault| {
-            Failure::of(Exit::Unreachable, &fault).coded(Code::E0901)
-        })?;
+        let endpoint = Endpoint::http(&url)
+            .map_err(|fault| Failure::of(Exit::Unreachable, &fault).coded(Code::E0901))?;
         let notify: Notify = Arc::new(|notice| tracing::warn!(%notice, "read failed"));
         endpoints.push(endpoint.with_notify(notify));
     }

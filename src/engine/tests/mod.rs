@@ -8,7 +8,8 @@ use world::{Faults, World};
 
 use super::step::Mark;
 use super::{Event, Input, Outcome, RunOutcome};
-use crate::units::{SendOutcome, TaskId, Timestamp};
+use crate::units::{SendOutcome, TaskId, Timestamp, Wei};
+use alloy::primitives::Address;
 
 /// How many seeds a property runs over; `SEED` picks one, `LONG` asks for many.
 #[expect(clippy::disallowed_methods, reason = "the settings of a test run")]
@@ -164,4 +165,25 @@ fn a_response_that_is_paid_and_refused_is_counted_apart() {
     let unpaid = world.outcome_of(TaskId::new(1, 0));
     assert!(matches!(unpaid, Some(Outcome::Failed(_))), "{unpaid:?}");
     world.check_books();
+}
+
+#[test]
+fn a_deposit_goes_through_a_slot_of_its_own_once_and_ends_the_run_when_it_is_final() {
+    for chaos in [Faults::none(), Faults::all()] {
+        let mut world = World::without_steps(10, chaos);
+        let deposit = Input::Deposit { account: Address::ZERO, amount: Wei::from_u128(5) };
+        world.feed(deposit.clone());
+        world.feed(deposit);
+        assert_eq!(world.run(), RunOutcome::Done);
+        assert_eq!(world.transactions(), 1);
+    }
+}
+
+#[test]
+fn a_deposit_that_the_wallet_does_not_hold_is_never_signed() {
+    let mut world = World::without_steps(11, Faults::none());
+    let amount = Wei::from_u128(u128::MAX);
+    world.feed(Input::Deposit { account: Address::ZERO, amount });
+    assert_eq!(world.run(), RunOutcome::PausedFunds);
+    assert_eq!(world.transactions(), 0);
 }

@@ -111,6 +111,16 @@ impl World {
         Self::with_cap(seed, faults, 10_000_000)
     }
 
+    /// A run that publishes nothing.
+    pub(super) fn without_steps(seed: u64, faults: Faults) -> Self {
+        Self::of_steps(seed, faults, 10_000_000, Vec::new())
+    }
+
+    /// Transactions of the wallet on the chain.
+    pub(super) fn transactions(&self) -> u64 {
+        self.count(self.chain.len())
+    }
+
     pub(super) fn with_cap(seed: u64, faults: Faults, cap: u128) -> Self {
         let per_item = Edge { step: 0, kind: EdgeKind::PerItem };
         let whole = |step| Edge { step, kind: EdgeKind::Whole };
@@ -119,6 +129,10 @@ impl World {
             rule("stream", vec![per_item], Delivery::ManualConfirmation, 2),
             rule("reduce", vec![whole(0), whole(1)], Delivery::FirstResponse, 1),
         ];
+        Self::of_steps(seed, faults, cap, steps)
+    }
+
+    fn of_steps(seed: u64, faults: Faults, cap: u128, steps: Vec<StepRule>) -> Self {
         let schedule = Arc::new(Schedule { steps, fingerprint: B256::ZERO });
         let limits = Limits {
             publish_rate: None,
