@@ -184,7 +184,7 @@ fn a_batch_that_needs_several_blocks_is_mined_whole() {
         let (_, raw) = client().sign(nonce, Address::ZERO, Bytes::new(), whole_block);
         PoolTx::trusted(client().address(), raw).unwrap()
     });
-    town.devnet().send(txs).unwrap().into_iter().for_each(|taken| drop(taken.unwrap()));
+    assert!(town.devnet().send(txs).unwrap().iter().all(Result::is_ok));
     let (head, count) = town
         .devnet()
         .read(|node| (node.head().header.number, node.count_at(client().address(), before + 3)))
