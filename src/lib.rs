@@ -4,6 +4,7 @@ pub mod chain;
 pub mod cli;
 pub mod content;
 pub mod devnet;
+pub mod driver;
 pub mod engine;
 pub mod pipeline;
 pub mod plan;

@@ -30,7 +30,7 @@ pub type Clock = Arc<dyn Fn() -> ChainTime + Send + Sync>;
 /// When blocks are mined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mining {
-    /// When transactions come: one block per batch of them. While nothing comes, a block that is
+    /// When transactions come: as many blocks as a batch of them needs. While nothing comes, a block that is
     /// older than a second is followed by an empty one as soon as somebody looks.
     #[default]
     AtOnce,
@@ -203,10 +203,20 @@ impl Devnet {
         let node = held.get();
         let taken: Vec<_> = txs.into_iter().map(|tx| node.submit(tx)).collect();
         if self.inner.options.mining == Mining::AtOnce && taken.iter().any(Result::is_ok) {
-            node.mine((self.inner.options.clock)());
+            self.mine_all(node);
         }
         self.keep(node)?;
         Ok(taken)
+    }
+
+    /// Mines until nothing in the pool can run any more: a batch may not fit into one block.
+    fn mine_all(&self, node: &mut Node) {
+        loop {
+            node.mine((self.inner.options.clock)());
+            if node.is_idle() || node.head().txs.is_empty() {
+                return;
+            }
+        }
     }
 
     /// Takes transactions, as `eth_sendRawTransaction` does. Blocks until they are on disk.

@@ -37,6 +37,9 @@ use crate::units::{Timestamp, Wei};
 /// The seed of the key that signs for whoever has none, the same on every devnet.
 const ACCOUNT_SEED: u64 = 0x6f67_6163_6374;
 
+/// How many transactions the providers send at once: others use the node in between.
+const BATCH: usize = 1024;
+
 /// What a town is opened with.
 #[derive(Clone)]
 pub struct TownOptions {
@@ -323,11 +326,12 @@ fn open_market(devnet: &Devnet, knobs: &Knobs, mining: Mining) -> Result<Market,
 
 /// Sends transactions of our own. What the pool refuses leaves no gap: nonces are read anew.
 fn submit(devnet: &Devnet, txs: Vec<PoolTx>) -> Result<(), DevnetError> {
-    if txs.is_empty() {
-        return Ok(());
-    }
-    for refused in devnet.send(txs)?.into_iter().filter_map(Result::err) {
-        tracing::warn!(error = %refused, "a provider's transaction was refused");
+    let mut txs = txs.into_iter().peekable();
+    while txs.peek().is_some() {
+        let batch = devnet.send(txs.by_ref().take(BATCH))?;
+        for refused in batch.into_iter().filter_map(Result::err) {
+            tracing::warn!(error = %refused, "a provider's transaction was refused");
+        }
     }
     Ok(())
 }

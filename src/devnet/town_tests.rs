@@ -174,3 +174,20 @@ fn one_in_so_many_blocks_is_taken_back_once() {
     assert!(!is_reorg(3, 6, 6));
     assert!(!is_reorg(3, 7, 6));
 }
+
+#[test]
+fn a_batch_that_needs_several_blocks_is_mined_whole() {
+    let town = Town::open(options(&[])).unwrap();
+    let before = town.devnet().read(|node| node.head().header.number).unwrap();
+    let whole_block = Gas { limit: 1_000_000_000, max_fee: u128::from(BASE_FEE) };
+    let txs = (0..3).map(|nonce| {
+        let (_, raw) = client().sign(nonce, Address::ZERO, Bytes::new(), whole_block);
+        PoolTx::trusted(client().address(), raw).unwrap()
+    });
+    assert!(town.devnet().send(txs).unwrap().iter().all(Result::is_ok));
+    let (head, count) = town
+        .devnet()
+        .read(|node| (node.head().header.number, node.count_at(client().address(), before + 3)))
+        .unwrap();
+    assert_eq!((head, count), (before + 3, Some(3)));
+}

@@ -1,0 +1,93 @@
+//! Why a run could not start, or stopped before its end.
+
+use alloy::primitives::Address;
+
+use crate::chain::{ChainError, SignError};
+use crate::content::ContentError;
+use crate::store::StoreError;
+use crate::units::{Nonce, StepName};
+
+use super::signals::Signal;
+
+/// Why a run could not start, or stopped before its end. It can be resumed after all of them.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The journal said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The chain did not tell, or is not the one that it should be.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The pin service is down, or the folder of blobs cannot be used.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// Something could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The wallet was used by something that is not in the journal (exit 9).
+    #[error(
+        "wallet {wallet} was used elsewhere: the journal ends at nonce {known}, the chain is at {latest}, its pool at {pending}"
+    )]
+    WalletMoved {
+        /// The wallet.
+        wallet: Address,
+        /// The first nonce that the journal has not bound.
+        known: Nonce,
+        /// Transactions of the wallet on the chain.
+        latest: u64,
+        /// The same, with those in the pool.
+        pending: u64,
+    },
+    /// The chain is not the one that the run was started on (exit 9).
+    #[error("{what} is not what it was when the run started")]
+    OtherChain {
+        /// What differs, for a reader.
+        what: &'static str,
+    },
+    /// The key is another one than the run's (exit 4).
+    #[error("the run was started by {expected}, the key is {found}")]
+    OtherSigner {
+        /// Who started the run.
+        expected: Address,
+        /// Whose key is there.
+        found: Address,
+    },
+    /// The plan is not the one that the journal belongs to (exit 8).
+    #[error("the plan is not the one that the run was started with")]
+    OtherPlan,
+    /// What a step needs could not be read back (exit 1).
+    #[error("the items of step `{step}` cannot be read: {what}")]
+    Items {
+        /// The step.
+        step: StepName,
+        /// What is wrong.
+        what: String,
+    },
+    /// The second signal came: the run was left at once (exit 130 or 143).
+    #[error("left at once")]
+    Left(Signal),
+}
+
+impl DriverError {
+    /// What the reader can do next, in one line.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Chain(error) => Some(error.hint().into()),
+            Self::Content(error) => error.hint(),
+            Self::Sign(error) => Some(error.hint().into()),
+            Self::WalletMoved { .. } => Some(
+                "use a wallet for ogflow alone; publish nothing until its pool is empty".into(),
+            ),
+            Self::OtherChain { .. } => {
+                Some("check `--network` and the network's `rpc`; nothing was published".into())
+            }
+            Self::OtherSigner { .. } => Some("set the key that the run was started with".into()),
+            Self::OtherPlan => Some("`ogflow run` starts a new run with the changed plan".into()),
+            Self::Items { .. } => {
+                Some("bring `.ogflow/blobs` back from where it was changed".into())
+            }
+            Self::Left(_) => Some("`ogflow resume` goes on; nothing was lost".into()),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The only loop that awaits: it joins engine, journal, chain and content into a run.
+//!
+//! A turn has five phases, and knows nothing of the domain:
+//!
+//! * *wait* for one input, or for the moment that the engine waits for;
+//! * *drain* what else is there, and *handle* it, with one `now` for the whole turn;
+//! * *append* all facts in one transaction;
+//! * *observe*: show them to whoever looks on;
+//! * *perform* the effects that are waited on now.
+//!
+//! Starting and resuming are the same loop, begun with another journal. A fact is on disk before
+//! anything acts on it: effects start after the append returned, and bytes leave only as what
+//! the append gave back.
+//!
+//! [`preflight`] asks the chain what has to hold before, [`clock`] is where time comes in and
+//! [`signals`] where the wish to stop does. Nothing here decides what happens next, prints, or
+//! knows a terminal.
+
+pub mod clock;
+pub mod error;
+pub mod items;
+pub mod preflight;
+pub mod signals;
+
+mod crew;
+mod desk;
+mod perform;
+mod results;
+mod trace;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::chain::Chain;
+use crate::content::{Blobs, Content};
+use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome};
+use crate::plan::{Plan, RunFacts};
+use crate::store::{Journal, LaneKey, StoreError, WalletLock};
+use crate::units::{RunId, Timestamp, Wei};
+
+pub use clock::Clock;
+pub use crew::PinNotice;
+pub use desk::Outputs;
+pub use error::DriverError;
+pub use items::BlobSink;
+pub use signals::Signal;
+
+use crew::Crew;
+use desk::Desk;
+use perform::Performer;
+use turn::{Place, Shell};
+
+/// What an observer is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// When it was journaled.
+    pub at: Timestamp,
+    /// What.
+    pub event: &'a Event,
+    /// Whether it was journaled by an earlier process: a resumed run tells its past first.
+    pub past: bool,
+}
+
+/// Looks on. It cannot stop the run: one that panics is not told anything more.
+pub type Observer<'a> = &'a mut dyn FnMut(Told<'_>);
+
+/// Makes the run's figures of what was just found out, as JSON; `None` leaves those that are
+/// there.
+pub type Summary<'a> = &'a mut dyn FnMut(Timestamp, &[Event]) -> Option<String>;
+
+/// What a run is driven with.
+pub struct Drive<'a, C, K, J> {
+    /// The chain, with the run's signer.
+    pub chain: Arc<C>,
+    /// Where configs are pinned and outputs fetched.
+    pub content: Arc<K>,
+    /// Where facts are kept; the run's lock and the wallet's are held.
+    pub journal: &'a mut J,
+    /// What is to be done; on a resume made from the run's bundle.
+    pub plan: Arc<Plan>,
+    /// Where items are kept.
+    pub blobs: Blobs,
+    /// Reads outputs back.
+    pub outputs: Outputs,
+    /// The run.
+    pub begin: Begin,
+    /// The time.
+    pub clock: Clock,
+    /// Wishes to stop.
+    pub signals: mpsc::Receiver<Signal>,
+    /// Who looks on.
+    pub observers: Vec<Observer<'a>>,
+    /// What `status` shows without reading events.
+    pub summary: Option<Summary<'a>>,
+    /// Who hears of failed tries to pin.
+    pub notice: Option<PinNotice>,
+    /// The wallet's lock, with the id of the database, for its mark.
+    pub mark: Option<(&'a mut WalletLock, String)>,
+}
+
+impl<C, K, J> fmt::Debug for Drive<'_, C, K, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drive").field("begin", &self.begin).finish_non_exhaustive()
+    }
+}
+
+/// Which run.
+#[derive(Clone, Debug)]
+pub enum Begin {
+    /// A new one.
+    Start(Box<RunHeader>),
+    /// One that is in the journal.
+    Resume {
+        /// Its id.
+        run: RunId,
+        /// The cap from now on, in wei; outer `None` keeps the one it had.
+        cap: Option<Option<Wei>>,
+    },
+}
+
+/// How a run was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finish {
+    /// How it ended, or why it stopped.
+    pub outcome: RunOutcome,
+    /// When.
+    pub at: Timestamp,
+    /// The signal that asked it to stop, if one did.
+    pub signal: Option<Signal>,
+}
+
+/// Drives a run until it ends or stops.
+///
+/// # Errors
+/// [`DriverError`]: the journal or the world said no. The run can be resumed.
+pub async fn drive<C: Chain, K: Content, J: Journal>(
+    drive: Drive<'_, C, K, J>,
+) -> Result<Finish, DriverError> {
+    let Drive { chain, content, journal, plan, begin, clock, mut observers, .. } = drive;
+    let past = Past::read(journal, &plan, begin, &mut observers, (drive.blobs, drive.outputs))?;
+    let clock = clock.not_before(past.last_at);
+    if let Some(outcome) = past.engine.outcome().filter(|outcome| is_over(*outcome)) {
+        return Ok(Finish { outcome, at: past.last_at, signal: None });
+    }
+    let header = &past.header;
+    guard(chain.as_ref(), header).await?;
+    let lane = journal.lane(&LaneKey::of(header), &header.run)?;
+    let resumed = past.resume.is_some();
+    let next_nonce = preflight::next_nonce(chain.as_ref(), header, (&lane, resumed)).await?;
+    if let Some((lock, database)) = &drive.mark {
+        lock.check(database, lane.next_nonce)?;
+    }
+    let epoch = lane.epoch + 1;
+    let first = match past.resume {
+        Some(cap) => Input::Resume { epoch, cap },
+        None => Input::Start(header.clone()),
+    };
+    let inputs = vec![first, Input::Lane { wallet: header.signer, next_nonce, open: lane.open }];
+    let crew = Crew {
+        chain,
+        content,
+        desk: Arc::clone(&past.desk),
+        wallet: header.signer,
+        payer: header.payer,
+        notice: drive.notice.unwrap_or_else(|| Arc::new(|_, _| {})),
+        gateways: Arc::default(),
+    };
+    let (sender, replies) = mpsc::unbounded_channel();
+    let shell = Shell {
+        place: Place { run: header.run.clone(), epoch, seq: past.next_seq, marked: next_nonce },
+        engine: past.engine,
+        desk: past.desk,
+        journal,
+        performer: Performer::new(crew, sender),
+        replies,
+        clock,
+        signals: drive.signals,
+        signal: None,
+        observers,
+        summary: drive.summary,
+        mark: drive.mark,
+    };
+    shell.run(inputs).await
+}
+
+/// Whether nothing is left to resume.
+const fn is_over(outcome: RunOutcome) -> bool {
+    match outcome {
+        RunOutcome::Done | RunOutcome::Failed | RunOutcome::OverBudget => true,
+        RunOutcome::PausedBudget
+        | RunOutcome::PausedFunds
+        | RunOutcome::Stopped
+        | RunOutcome::Quarantined => false,
+    }
+}
+
+/// Whether the chain and the key are those of the run.
+async fn guard<C: Chain>(chain: &C, header: &RunHeader) -> Result<(), DriverError> {
+    let found = chain.wallet().ok_or(crate::chain::SignError::NoSigner)?;
+    if found != header.signer {
+        return Err(DriverError::OtherSigner { expected: header.signer, found });
+    }
+    preflight::same_chain(header, &chain.guard().await?)
+}
+
+/// A run as its journal left it.
+struct Past {
+    header: Box<RunHeader>,
+    engine: Engine,
+    desk: Arc<Desk>,
+    next_seq: u64,
+    last_at: Timestamp,
+    /// The cap from now on; `None` for a run that starts.
+    resume: Option<Option<Wei>>,
+}
+
+impl Past {
+    fn read<J: Journal>(
+        journal: &J,
+        plan: &Arc<Plan>,
+        begin: Begin,
+        observers: &mut Vec<Observer<'_>>,
+        disk: (Blobs, Outputs),
+    ) -> Result<Self, DriverError> {
+        let (run, cap) = match begin {
+            Begin::Start(header) => return Ok(Self::fresh(header, plan, disk)),
+            Begin::Resume { run, cap } => (run, cap),
+        };
+        let loaded = journal.load(&run)?;
+        if loaded.header.fingerprint != plan.fingerprint() {
+            return Err(DriverError::OtherPlan);
+        }
+        let desk = Arc::new(Desk::new(Arc::clone(plan), facts(&loaded.header), disk));
+        let mut broken: Option<StoreError> = None;
+        let events = loaded.events.map_while(|recorded| match recorded {
+            Ok(recorded) => {
+                let (at, event) = (recorded.at, recorded.event);
+                desk.fold(&event, at);
+                turn::tell(observers, Told { at, event: &event, past: true });
+                Some((at, event))
+            }
+            Err(error) => {
+                broken = Some(error);
+                None
+            }
+        });
+        let engine = Engine::replay(Arc::clone(plan.schedule()), plan.limits(), events);
+        if let Some(error) = broken {
+            return Err(error.into());
+        }
+        let cap = cap.unwrap_or_else(|| engine.cap());
+        Ok(Self {
+            header: loaded.header,
+            engine,
+            desk,
+            next_seq: loaded.next_seq,
+            last_at: loaded.last_at,
+            resume: Some(cap),
+        })
+    }
+
+    fn fresh(header: Box<RunHeader>, plan: &Arc<Plan>, disk: (Blobs, Outputs)) -> Self {
+        let desk = Arc::new(Desk::new(Arc::clone(plan), facts(&header), disk));
+        let engine = Engine::new(Arc::clone(plan.schedule()), plan.limits());
+        Self { header, engine, desk, next_seq: 0, last_at: Timestamp::default(), resume: None }
+    }
+}
+
+/// What expressions see as `run`.
+pub fn facts(header: &RunHeader) -> RunFacts {
+    let millis = i64::try_from(header.started_at.as_millis()).unwrap_or(i64::MAX);
+    let started = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
+    RunFacts {
+        id: header.run.as_str().into(),
+        network: header.network.name.clone(),
+        started_at: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    }
+}

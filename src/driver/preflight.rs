@@ -1,0 +1,250 @@
+//! What is asked of the chain before anything is spent (safety.md, section 4, P0).
+//!
+//! The same questions serve `plan`, which only shows the replies, and `run`, which ends where
+//! one is wrong. Nothing here signs or sends.
+
+use alloy::primitives::Address;
+use serde_json::Value;
+
+use crate::chain::{Chain, ChainError, ChainFacts, OnRevert, PublishSample, SurveyRequest};
+use crate::engine::RunHeader;
+use crate::engine::event::FORMAT;
+use crate::plan::{Plan, SourceEntry, Sources};
+use crate::store::LaneState;
+use crate::units::{Call, Nonce, PayerRule, RunId, Survey, Timestamp, Wei};
+
+use super::DriverError;
+use super::crew::longest_url;
+
+/// Whose vault pays, and how that was found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payer {
+    /// Whose vault.
+    pub address: Address,
+    /// Why this one.
+    pub why: PayerReason,
+}
+
+/// Why an account pays (protocol.md, section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayerReason {
+    /// The network's profile says so.
+    Profile,
+    /// Signer and sources' owner are the same account.
+    Same,
+    /// The sources belong to different owners, or to nobody that we act for.
+    NotOwner,
+    /// Only this vault can pay.
+    OnlyOne,
+    /// Both vaults can pay, so the sender's is taken as the one that the contract names.
+    Sender,
+}
+
+/// Reads the sources that a pipeline names, each with its contract's address.
+///
+/// # Errors
+/// When the chain cannot be read. A source that is none has no facts; that is the plan's to
+/// tell, with the place in the file.
+pub async fn read_sources<C: Chain>(
+    chain: &C,
+    named: Vec<(String, Address)>,
+    block: Option<u64>,
+) -> Result<Sources, DriverError> {
+    let mut entries = Vec::new();
+    for (named, address) in named {
+        let facts = match chain.read_source(address).await {
+            Ok(facts) => facts,
+            Err(ChainError::NotASource { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        entries.push(SourceEntry { named, address, facts });
+    }
+    Ok(Sources { entries, block })
+}
+
+/// Finds out whose vault pays for a plan's tasks.
+///
+/// # Errors
+/// When the chain cannot be read.
+pub async fn payer<C: Chain>(
+    chain: &C,
+    plan: &Plan,
+    signer: Address,
+) -> Result<Payer, DriverError> {
+    let is = |address, why| Ok(Payer { address, why });
+    let mut owners: Vec<_> = plan.steps().iter().map(|step| step.facts.client).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    let owner = match owners.as_slice() {
+        [owner] => *owner,
+        _ => return is(signer, PayerReason::NotOwner),
+    };
+    match plan.network().payer {
+        PayerRule::Signer => return is(signer, PayerReason::Profile),
+        PayerRule::SourceOwner => return is(owner, PayerReason::Profile),
+        PayerRule::Auto => {}
+    }
+    if owner == signer {
+        return is(signer, PayerReason::Same);
+    }
+    if !chain.is_agent_of(owner, signer).await? {
+        return is(signer, PayerReason::NotOwner);
+    }
+    let least = plan.steps().iter().map(|step| step.facts.min_payment).max().unwrap_or_default();
+    let (of_signer, of_owner) = (chain.vault_of(signer).await?, chain.vault_of(owner).await?);
+    let pays = |balance: Wei| balance >= least && !balance.is_zero();
+    match (pays(of_signer.balance), pays(of_owner.balance)) {
+        (false, true) => is(owner, PayerReason::OnlyOne),
+        (true, false) => is(signer, PayerReason::OnlyOne),
+        (true, true) | (false, false) => is(signer, PayerReason::Sender),
+    }
+}
+
+/// Fees, gas limits and balances for a plan, without trying whether the contracts would take its
+/// publications: for figures.
+///
+/// # Errors
+/// When the chain cannot be read.
+pub async fn survey<C: Chain>(
+    chain: &C,
+    plan: &Plan,
+    (signer, payer): (Option<Address>, Option<Address>),
+) -> Result<Survey, DriverError> {
+    let config = longest_url(plan.network(), 0);
+    let sample = |step: &crate::plan::PlannedStep| PublishSample {
+        source: step.source,
+        config: config.clone(),
+        payment: offered(step),
+        expires: step.expires,
+    };
+    let request = SurveyRequest {
+        wallet: signer,
+        payer,
+        publishes: plan.steps().iter().map(sample).collect(),
+        confirm: None,
+        on_revert: OnRevert::Guess,
+    };
+    Ok(chain.survey(request).await?)
+}
+
+/// Tries, without sending it, the first publication of every step that can start now.
+///
+/// # Errors
+/// [`ChainError::Reverted`] with the contract's reason if it would be refused.
+pub async fn rehearse<C: Chain>(
+    chain: &C,
+    plan: &Plan,
+    signer: Address,
+    head_time: crate::units::ChainTime,
+) -> Result<(), DriverError> {
+    let rules = plan.schedule().steps.iter().zip(plan.steps());
+    for (_, step) in rules.filter(|(rule, _)| rule.upstreams.is_empty()) {
+        let call = Call::PublishTask {
+            source: step.source,
+            config: longest_url(plan.network(), 0),
+            expiry: head_time.after(step.expires),
+            payment: offered(step),
+        };
+        chain.estimate(signer, call).await?;
+    }
+    Ok(())
+}
+
+/// The highest payment that a step is known to offer.
+fn offered(step: &crate::plan::PlannedStep) -> Wei {
+    let known = step.items.as_ref().map_or(Wei::ZERO, |items| items.highest_payment);
+    known.max(step.facts.min_payment)
+}
+
+/// What a new run is decided by.
+#[derive(Clone, Debug)]
+pub struct Start<'a> {
+    /// Its id.
+    pub run: RunId,
+    /// Its plan.
+    pub plan: &'a Plan,
+    /// What the plan is made from, as JSON: kept for a resume.
+    pub bundle: Value,
+    /// What the guard found.
+    pub facts: &'a ChainFacts,
+    /// Who signs.
+    pub signer: Address,
+    /// Whose vault pays.
+    pub payer: Address,
+    /// The cap on payments and gas, in wei.
+    pub cap: Option<Wei>,
+    /// When it starts.
+    pub at: Timestamp,
+    /// Where jitter comes from.
+    pub seed: u64,
+}
+
+impl Start<'_> {
+    /// The header of the run: its first fact.
+    pub fn header(self) -> Box<RunHeader> {
+        let steps = self.plan.schedule().steps.iter().map(|rule| rule.name.clone());
+        Box::new(RunHeader {
+            format: FORMAT,
+            run: self.run,
+            pipeline: self.plan.name().into(),
+            steps: steps.collect(),
+            fingerprint: self.plan.fingerprint(),
+            network: self.plan.network().clone(),
+            genesis: self.facts.genesis,
+            code: codes(self.facts),
+            signer: self.signer,
+            payer: self.payer,
+            cap: self.cap,
+            started_at: self.at,
+            start_block: self.facts.head,
+            seed: self.seed,
+            bundle: self.bundle,
+        })
+    }
+}
+
+fn codes(facts: &ChainFacts) -> [alloy::primitives::B256; 4] {
+    let code = &facts.code;
+    [code.nexus, code.controller, code.terminal, code.vault]
+}
+
+/// Compares a chain with the one that a run was started on.
+///
+/// # Errors
+/// [`DriverError::OtherChain`], naming what differs.
+pub fn same_chain(header: &RunHeader, facts: &ChainFacts) -> Result<(), DriverError> {
+    let other = |what| Err(DriverError::OtherChain { what });
+    if facts.chain_id != header.network.chain_id {
+        return other("the chain id");
+    }
+    if facts.genesis != header.genesis {
+        return other("the chain's first block");
+    }
+    if codes(facts) != header.code {
+        return other("the code of the contracts");
+    }
+    Ok(())
+}
+
+/// The first nonce of a lane that nobody has used or bound.
+///
+/// A new run may move a lane on over transactions that are not ours, if nothing of ours is open
+/// there; everything else that the journal cannot explain is refused (safety.md, section 7).
+///
+/// # Errors
+/// [`DriverError::WalletMoved`].
+pub async fn next_nonce<C: Chain>(
+    chain: &C,
+    header: &RunHeader,
+    (lane, resumed): (&LaneState, bool),
+) -> Result<Nonce, DriverError> {
+    let wallet = chain.wallet_of(header.signer).await?;
+    let (known, latest, pending) = (lane.next_nonce, wallet.latest, wallet.pending);
+    if latest <= known.0 && pending <= known.0 {
+        return Ok(known);
+    }
+    if !resumed && lane.open.is_empty() && pending <= latest {
+        return Ok(Nonce(latest));
+    }
+    Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending })
+}
