@@ -35,6 +35,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
+use alloy::primitives::Address;
 use tokio::sync::mpsc;
 
 use crate::chain::Chain;
@@ -115,6 +116,16 @@ impl<C, K, J> fmt::Debug for Drive<'_, C, K, J> {
 pub enum Begin {
     /// A new one.
     Start(Box<RunHeader>),
+    /// A new one that moves money from the wallet into a vault, and does nothing else. Its plan
+    /// has no steps.
+    Deposit {
+        /// What the run is.
+        header: Box<RunHeader>,
+        /// Whose vault balance grows.
+        account: Address,
+        /// By how much.
+        amount: Wei,
+    },
     /// One that is in the journal.
     Resume {
         /// Its id.
@@ -161,7 +172,9 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
         Some(cap) => Input::Resume { epoch, cap },
         None => Input::Start(header.clone()),
     };
-    let inputs = vec![first, Input::Lane { wallet: header.signer, next_nonce, open: lane.open }];
+    let mut inputs =
+        vec![first, Input::Lane { wallet: header.signer, next_nonce, open: lane.open }];
+    inputs.extend(past.deposit.map(|(account, amount)| Input::Deposit { account, amount }));
     let crew = Crew {
         chain,
         content,
@@ -218,6 +231,8 @@ struct Past {
     last_at: Timestamp,
     /// The cap from now on; `None` for a run that starts.
     resume: Option<Option<Wei>>,
+    /// What a run that starts deposits, and for whom.
+    deposit: Option<(Address, Wei)>,
 }
 
 impl Past {
@@ -230,6 +245,10 @@ impl Past {
     ) -> Result<Self, DriverError> {
         let (run, cap) = match begin {
             Begin::Start(header) => return Ok(Self::fresh(header, plan, disk)),
+            Begin::Deposit { header, account, amount } => {
+                let deposit = Some((account, amount));
+                return Ok(Self { deposit, ..Self::fresh(header, plan, disk) });
+            }
             Begin::Resume { run, cap } => (run, cap),
         };
         let loaded = journal.load(&run)?;
@@ -262,13 +281,15 @@ impl Past {
             next_seq: loaded.next_seq,
             last_at: loaded.last_at,
             resume: Some(cap),
+            deposit: None,
         })
     }
 
     fn fresh(header: Box<RunHeader>, plan: &Arc<Plan>, disk: (Blobs, Outputs)) -> Self {
         let desk = Arc::new(Desk::new(Arc::clone(plan), facts(&header), disk));
         let engine = Engine::new(Arc::clone(plan.schedule()), plan.limits());
-        Self { header, engine, desk, next_seq: 0, last_at: Timestamp::default(), resume: None }
+        let last_at = Timestamp::default();
+        Self { header, engine, desk, next_seq: 0, last_at, resume: None, deposit: None }
     }
 }
 

@@ -152,6 +152,7 @@ impl Results {
             | Event::ResponsesExhausted { .. }
             | Event::ExpiryPassed { .. }
             | Event::EscrowReturned { .. }
+            | Event::DepositAsked { .. }
             | Event::BudgetReached { .. }
             | Event::DrainAsked { .. }
             | Event::RunEnded { .. } => {}

@@ -65,6 +65,7 @@ pub(super) fn trace(event: &Event) {
         Event::TaskDone { task, outcome } => info!(%task, ?outcome, "done"),
         Event::EscrowReturned { amount } => info!(wei = %amount.to_u256(), "escrow returned"),
         Event::BudgetReached { needed } => info!(wei = %needed.to_u256(), "budget reached"),
+        Event::DepositAsked { amount, .. } => info!(wei = %amount.to_u256(), "deposit asked"),
         Event::DrainAsked { .. } => info!("drain asked"),
         Event::RunEnded { outcome } => info!(?outcome, "run ended"),
     }

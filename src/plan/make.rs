@@ -15,7 +15,7 @@ use super::{
 use crate::pipeline::accept::Acceptance;
 use crate::pipeline::{
     self, AllowFailures, Code, Foreach, ItemFormat, Loader, Payment, Pipeline, Problem, ReadPlace,
-    Severity, Step, Task, errors_last,
+    Severity, SourceText, Step, Task, errors_last,
 };
 use crate::units::source::SourceFacts;
 use crate::units::time::Rate;
@@ -81,6 +81,28 @@ impl Plan {
                 Err(problems)
             }
         }
+    }
+
+    /// The plan of a run that publishes nothing: one that moves money into the vault.
+    ///
+    /// # Panics
+    /// Never: a plan without steps has nothing that could be wrong.
+    pub fn without_steps(network: &Network) -> Self {
+        let pipeline = Pipeline {
+            file: SourceText::new("(deposit)", ""),
+            parts: Vec::new(),
+            name: "vault-deposit".into(),
+            description: None,
+            params: serde_json::Map::new(),
+            sources: Vec::new(),
+            budget: crate::pipeline::Budget::default(),
+            limits: crate::pipeline::Limits::default(),
+            steps: Vec::new(),
+            outputs: Vec::new(),
+            tag: true,
+        };
+        let made = restore(Arc::new(pipeline), network, Sources::default(), Vec::new());
+        made.expect("a plan without steps has nothing that could be wrong").plan
     }
 
     /// Looks at all items of a pipeline without asking any chain: for `check --offline`.
