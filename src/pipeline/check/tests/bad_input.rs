@@ -146,7 +146,7 @@ fn keys_of_a_step_are_checked_one_by_one() {
 fn what_comes_later_is_refused_at_its_key() {
     for (key, marked) in [
         ("matrix: { tone: [short, long] }", "matrix"),
-        ("group_by: item.topic", "group_by"),
+        ("group_by: item.topic\n    extra: { topic: \"{{ group.key }}\" }", "group_by"),
         ("batch: 5", "batch"),
         ("canary: 1", "canary"),
         ("redundancy: { mode: tasks, count: 2 }", "redundancy"),
