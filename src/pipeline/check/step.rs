@@ -60,6 +60,11 @@ impl<'n> StepKeys<'n> {
         value(self.own, key).or_else(|| value(self.defaults, key))
     }
 
+    /// Whether it has keys that come later and bring names of their own.
+    fn shaped_later(&self) -> bool {
+        ["group_by", "batch", "matrix"].iter().any(|key| self.own(key).is_some())
+    }
+
     /// The step's own value.
     pub(super) fn own(&self, key: &str) -> Option<&'n Node> {
         value(self.own, key)
@@ -73,9 +78,7 @@ impl Check<'_> {
         let keys = StepKeys { own, defaults, id: entry.key_span };
         let mut reads = Vec::new();
 
-        self.names.shaped_later =
-            ["group_by", "batch", "matrix"].iter().any(|key| keys.own(key).is_some());
-
+        self.names.shaped_later = keys.shaped_later();
         // What the items look like is needed first, but is reported in its turn.
         let before = self.reader.problems.len();
         let foreach = self.foreach(&keys, &mut reads);
