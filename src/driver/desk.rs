@@ -15,8 +15,8 @@ use bytes::Bytes;
 use crate::content::Blobs;
 use crate::engine::{Event, Expansion, ItemEntry, ItemFate, Verdict, Window};
 use crate::plan::{
-    EdgeKind, Expanded, Plan, PlanItem, RunFacts, Scope, StepEntry, StepValues, TaskConfig,
-    parse_output,
+    EdgeKind, Expanded, Plan, PlanItem, Purchase, RunFacts, Scope, StepEntry, StepValues,
+    TaskConfig, parse_output,
 };
 use crate::store::StoreError;
 use crate::units::{ItemKey, TaskId, TaskKey, Timestamp};
@@ -154,7 +154,7 @@ impl Desk {
         let item = self.item(id)?;
         let scope = self.scope(id.step)?;
         let payment = self.results(|results| results.payment(id)).unwrap_or_default();
-        Ok(self.plan.render(id.step, &item, &scope, Some(key), payment))
+        Ok(self.plan.render(id.step, &item, &scope, Purchase { key: Some(key), payment }))
     }
 
     /// The verdict on an output that is on disk.

@@ -5,12 +5,14 @@ mod graph;
 mod names;
 mod params;
 mod policy;
+mod price;
 mod shape;
 mod sources;
 mod step;
 mod template;
 mod top;
 mod uses;
+mod values;
 
 #[cfg(test)]
 mod tests;
@@ -60,8 +62,29 @@ impl Pipeline {
             problems.append(&mut check.reader.problems);
         }
         errors_last(&mut problems);
+        shorten(&mut problems);
         let refused = problems.iter().any(|problem| problem.severity() == Severity::Error);
         (pipeline.filter(|_| !refused), problems)
+    }
+}
+
+/// The most problems of one file that are told.
+const MAX_PROBLEMS: usize = 200;
+
+/// Cuts a list that nobody would read to its end, and says so. Errors are behind warnings, so
+/// warnings go first.
+fn shorten(problems: &mut Vec<Problem>) {
+    let left = problems.len().saturating_sub(MAX_PROBLEMS);
+    let warnings =
+        problems.iter().take_while(|problem| problem.severity() == Severity::Warning).count();
+    problems.drain(..left.min(warnings));
+    let rest = problems.len().saturating_sub(MAX_PROBLEMS);
+    if rest > 0 {
+        problems.truncate(MAX_PROBLEMS);
+        if let Some(last) = problems.last().cloned() {
+            let message = format!("{rest} more problems are not shown");
+            problems.push(Problem::new(last.code, &last.file, None, message));
+        }
     }
 }
 

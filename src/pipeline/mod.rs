@@ -31,7 +31,9 @@ pub mod step;
 pub mod template;
 pub mod written;
 
+mod builder;
 mod forms;
+mod locate;
 mod scalar;
 mod syntax;
 

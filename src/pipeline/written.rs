@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::document::{Body, Node};
 use super::expr::{ExprError, Expression, Reference, Scope, Template};
+use super::locate::Locator;
 use super::problem::{Problem, SourceText, Span};
 
 /// Something compiled, with the place that it was compiled from.
@@ -82,11 +83,8 @@ impl WrittenExpression {
 
     /// What it reads, with places in the file.
     pub fn references(&self) -> Vec<Reference> {
-        self.value
-            .references()
-            .iter()
-            .map(|reference| placed(reference, &self.node, &self.file))
-            .collect()
+        let locator = Locator::new(&self.node, &self.file);
+        self.value.references().iter().map(|reference| placed(reference, &locator)).collect()
     }
 }
 
@@ -133,15 +131,21 @@ fn collect(template: &Template, node: &Node, file: &SourceText, all: &mut Vec<Re
                 collect(item, &entry.value, file, all);
             }
         }
-        _ => all.extend(template.references().iter().map(|found| placed(found, node, file))),
+        _ => {
+            let references = template.references();
+            if !references.is_empty() {
+                let locator = Locator::new(node, file);
+                all.extend(references.iter().map(|found| placed(found, &locator)));
+            }
+        }
     }
 }
 
-fn placed(reference: &Reference, node: &Node, file: &SourceText) -> Reference {
+fn placed(reference: &Reference, locator: &Locator) -> Reference {
     Reference {
         path: reference.path.clone(),
-        span: node.locate(reference.span, file),
-        parts: reference.parts.iter().map(|part| node.locate(*part, file)).collect(),
+        span: locator.locate(reference.span),
+        parts: reference.parts.iter().map(|part| locator.locate(*part)).collect(),
         optional: reference.optional,
     }
 }

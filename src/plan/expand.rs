@@ -188,10 +188,11 @@ fn entry_value(written: &Step, entry: &StepEntry) -> Value {
 fn evaluated(written: &Step, scope: &Scope) -> Result<Vec<Value>, String> {
     match &written.foreach {
         Foreach::Once | Foreach::File(_) => Ok(Vec::new()),
-        Foreach::List(list) => match list.evaluate(scope).map_err(one_line)? {
-            Value::Array(items) => Ok(items),
-            other => Ok(vec![other]),
-        },
+        Foreach::List(list) => {
+            let items = list.evaluate(scope).map_err(one_line)?;
+            let datum = Datum::from_json(&items);
+            list_of(&datum).map_err(|error| format!("{} {error}", error.code))
+        }
         Foreach::Expression(expression) => {
             let datum = expression.value.evaluate_datum(scope);
             datum

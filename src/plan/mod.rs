@@ -52,7 +52,7 @@ pub use summary::{
     Fingerprint, ItemsOf, NetworkSummary, PayerKind, PayerSummary, PipelineSummary, PlanSummary,
     Range, Shortfall, SignerSummary, SourceSummary, StepSummary, Totals, WarningSummary, WeiRange,
 };
-pub use task::{Offered, PlanItem, TaskConfig};
+pub use task::{Offered, PlanItem, Purchase, TaskConfig};
 pub use upstream::{RunFacts, StepEntry, StepValues};
 
 pub use crate::pipeline::accept::{Verdict, parse_output};

@@ -36,6 +36,15 @@ pub struct Offered {
     pub expires: Duration,
 }
 
+/// What one round of an item buys.
+#[derive(Clone, Copy, Debug)]
+pub struct Purchase<'a> {
+    /// The tag of the round; it stays out of the config where the pipeline says `tag: false`.
+    pub key: Option<&'a TaskKey>,
+    /// What the round offers.
+    pub payment: Wei,
+}
+
 /// The config of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskConfig {
@@ -141,8 +150,7 @@ impl Plan {
         Ok(Offered { payment, expires })
     }
 
-    /// The bytes that an item's task pins, and the hash of what is bought with `payment`.
-    /// `key` is the tag of the round; it is left out where the pipeline says `tag: false`.
+    /// The bytes that an item's task pins, and the hash of what is bought.
     ///
     /// # Errors
     /// What evaluation may give, and a config above 8 MiB; as one line for the item.
@@ -151,9 +159,9 @@ impl Plan {
         step: u16,
         item: &PlanItem,
         scope: &Scope,
-        key: Option<&TaskKey>,
-        payment: Wei,
+        purchase: Purchase<'_>,
     ) -> Result<TaskConfig, String> {
+        let Purchase { key, payment } = purchase;
         let (planned, written) = self.step(step);
         let scope = item_scope(written, scope, &item.value, item.index);
         let body = written.task.render(&scope).map_err(one_line)?;

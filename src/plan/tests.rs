@@ -141,6 +141,9 @@ impl Loader for Project {
     }
 }
 
+/// A round that buys nothing and has no tag.
+const FREE: Purchase<'_> = Purchase { key: None, payment: Wei::ZERO };
+
 /// The template that the examples use.
 const CLASSIFY: &str = "version: 1
 kind: template

@@ -88,6 +88,8 @@ pub(super) struct Names {
     pub(super) inputs: Vec<String>,
     /// The items of the step that is being read.
     pub(super) items: ItemShape,
+    /// Whether the step has keys that come later, which make the names that come later.
+    pub(super) shaped_later: bool,
 }
 
 impl Reader {
@@ -102,6 +104,10 @@ impl Reader {
 
     fn name(&self, reference: &Reference, place: Place, names: &Names) -> Option<Problem> {
         let root = reference.path[0].as_str();
+        if LATER.contains(&root) && names.shaped_later {
+            // The key was told already, and says more than each use of its name.
+            return None;
+        }
         if !place.roots().contains(&root) {
             return Some(self.invisible(reference, place));
         }

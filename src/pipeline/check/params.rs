@@ -225,7 +225,7 @@ impl Reader {
             (None, None) => {
                 let message = format!("param `{name}` has no value");
                 let problem = self.problem(Code::E0315, param.name_span, message);
-                self.push(problem.help(format!("give it with `--param {name}=…`")));
+                self.push(problem.help(format!("give it with `--param {name}=VALUE`")));
                 return None;
             }
         };

@@ -38,7 +38,11 @@ impl Pass<'_> {
             Foreach::Once => Ok(values(vec![Value::Null])),
             Foreach::List(written) => match written.evaluate(&scope)? {
                 Value::Array(items) => Ok(values(items)),
-                other => Err(Box::new(self.no_list(written.span(), &other))),
+                other @ (Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Object(_)) => Err(Box::new(self.no_list(written.span(), &other))),
             },
             Foreach::Expression(written) => {
                 let datum = written

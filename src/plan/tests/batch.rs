@@ -37,7 +37,7 @@ fn items_are_counted_priced_measured_and_kept_in_order() {
         .zip(lines)
         .map(|(at, line)| {
             let item = PlanItem::from_line(at, line.as_bytes()).unwrap();
-            plan.render(0, &item, &plan.scope(0, &[]), None, Wei::ZERO).unwrap().bytes.len()
+            plan.render(0, &item, &plan.scope(0, &[]), FREE).unwrap().bytes.len()
         })
         .sum();
     assert_eq!(items.public_bytes, Some(bytes as u64), "what was measured is what is pinned");
@@ -118,7 +118,7 @@ fn filter_limit_and_index_shape_what_is_left() {
         .collect();
     assert_eq!(keys, [json!("a"), json!("c"), json!("d")]);
     let item = PlanItem::from_line(1, kept.0["a"][1].as_bytes()).unwrap();
-    let config = plan.render(0, &item, &plan.scope(0, &[]), None, Wei::ZERO).unwrap();
+    let config = plan.render(0, &item, &plan.scope(0, &[]), FREE).unwrap();
     let text = String::from_utf8(config.bytes).unwrap();
     assert_eq!(text, r#"{"data":{"at":1,"n":"2"},"function_name":"chat"}"#);
     let few = Project { limit: Some(2), ..project };

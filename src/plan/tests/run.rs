@@ -67,7 +67,8 @@ fn configs_are_canonical_and_the_tag_changes_no_content() {
     };
     let scope = plan.scope(0, &[]);
     let payment = Wei::parse("0.01 OGPU").unwrap();
-    let render = |key: Option<&TaskKey>| plan.render(0, &item, &scope, key, payment).unwrap();
+    let render =
+        |key: Option<&TaskKey>| plan.render(0, &item, &scope, Purchase { key, payment }).unwrap();
     let key = TaskKey([0xab; 16]);
     let tagged = render(Some(&key));
     assert_eq!(
@@ -77,7 +78,7 @@ fn configs_are_canonical_and_the_tag_changes_no_content() {
         )
     );
     assert_eq!(tagged.content, render(None).content);
-    let other = plan.render(0, &item, &scope, None, Wei::ZERO).unwrap();
+    let other = plan.render(0, &item, &scope, FREE).unwrap();
     assert_ne!(tagged.content, other.content, "the payment is part of what is bought");
 }
 
@@ -91,8 +92,9 @@ fn a_pipeline_may_leave_the_tag_out() {
         key: ItemKey::parse("a").unwrap(),
         value: json!({"text": "x", "stars": null}),
     };
-    let config =
-        plan.render(0, &item, &plan.scope(0, &[]), Some(&TaskKey([1; 16])), Wei::ZERO).unwrap();
+    let config = plan
+        .render(0, &item, &plan.scope(0, &[]), Purchase { key: Some(&TaskKey([1; 16])), ..FREE })
+        .unwrap();
     assert!(!String::from_utf8(config.bytes).unwrap().contains("ogflow"));
 }
 
@@ -134,9 +136,9 @@ fn a_step_over_results_streams_them_with_their_keys_and_hides_failed_ones() {
     assert_eq!(plan.keeps(1, &first, &scope), Ok(false));
     let third = streamed(2).unwrap();
     assert_eq!(plan.keeps(1, &third, &scope), Ok(true));
-    let config = plan.render(1, &third, &scope, None, Wei::ZERO).unwrap();
+    let config = plan.render(1, &third, &scope, FREE).unwrap();
     assert!(String::from_utf8(config.bytes).unwrap().contains(r#""x":"x""#));
-    let config = plan.render(1, &first, &scope, None, Wei::ZERO).unwrap();
+    let config = plan.render(1, &first, &scope, FREE).unwrap();
     assert!(
         String::from_utf8(config.bytes).unwrap().contains(r#""x":"{{ 1 + 1 }}""#),
         "never evaluated"
@@ -246,7 +248,7 @@ fn what_fails_for_one_item_is_one_line_for_it() {
         two("    foreach: steps.a.results\n    data: { x: '{{ item.output.nope }}' }").plan();
     let scope = plan.scope(1, &[]);
     let item = plan.streamed(1, 0, &values().entries[0], &scope).unwrap().unwrap();
-    let error = plan.render(1, &item, &scope, None, Wei::ZERO).unwrap_err();
+    let error = plan.render(1, &item, &scope, FREE).unwrap_err();
     assert_eq!(error, "E0702 `item.output.nope` is undefined");
 }
 

@@ -40,6 +40,17 @@ fn depth_and_size_have_limits() {
 }
 
 #[test]
+fn a_text_with_very_many_expressions_is_read_in_one_pass() {
+    // Finding each place from the start of the text would take hours.
+    let text = "{{ params.nope }} ".repeat(50_000);
+    let data = step_with("").replace("{ a: 1 }", &format!("{{ a: \"{text}\" }}"));
+    let (pipeline, problems) = checked(&data, &Files::default());
+    assert!(pipeline.is_none());
+    assert_eq!(problems.len(), MAX_PROBLEMS + 1);
+    assert!(problems.last().unwrap().message.ends_with("more problems are not shown"));
+}
+
+#[test]
 fn an_alias_inside_of_what_it_names_is_refused() {
     assert_eq!(code_of("a: &a [*a]\n"), "E0107");
 }

@@ -1,6 +1,7 @@
 //! Files in memory, and helpers that make a test three lines long.
 
 mod bad_input;
+mod bad_steps;
 mod good_input;
 mod hostile;
 mod yaml;
@@ -120,4 +121,28 @@ fn step_with(keys: &str) -> String {
     one_step(&format!(
         "    source: builtin:echo\n    function: echo\n    payment: 0.001 OGPU\n    data: {{ a: 1 }}\n{keys}"
     ))
+}
+
+/// Code, line, column, marked text, and what message or help must contain.
+type Expected = (&'static str, usize, usize, &'static str, &'static str);
+
+fn assert_told(text: &str, files: &Files, expected: &[Expected]) {
+    let (pipeline, problems) = checked(text, files);
+    let shown: String = problems.iter().map(|problem| problem.render(Look::default())).collect();
+    let found: Vec<_> = problems.iter().map(told).collect();
+    let wanted: Vec<_> = expected
+        .iter()
+        .map(|(code, line, column, marked, _)| (*code, *line, *column, (*marked).to_owned()))
+        .collect();
+    assert_eq!(found, wanted, "{text}\n{shown}");
+    for (problem, (.., words)) in problems.iter().zip(expected) {
+        let said = format!("{} {}", problem.message, problem.help.clone().unwrap_or_default());
+        assert!(said.contains(words), "`{words}` is not in `{said}`");
+    }
+    let errors = expected.iter().any(|(code, ..)| code.starts_with('E'));
+    assert_eq!(pipeline.is_none(), errors, "{shown}");
+}
+
+fn rows() -> Files {
+    Files::default().with("data/r.csv", "id,text,stars\n1,a,4\n2,b,5\n")
 }
