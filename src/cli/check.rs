@@ -88,3 +88,11 @@ pub fn check(args: &CheckArgs, settings: &Settings, here: &Path) -> Result<Exit,
     settings.ui.next("ogflow plan");
     Ok(Exit::Done)
 }
+
+/// The folder that paths of a pipeline's parts are seen from.
+///
+/// # Errors
+/// When the folder cannot be opened.
+pub fn disk(settings: &Settings, here: &Path, typed: &Path) -> Result<std::path::PathBuf, Failure> {
+    Disk::open(settings, here, typed).map(|_| here.to_path_buf())
+}

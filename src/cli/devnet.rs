@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{DevnetArgs, DevnetCommand, DevnetUpArgs, KnobArgs};
-use super::connect::{Served, of_devnet, open_town};
+use super::connect::{Served, open_town};
+use super::errors::of_devnet;
 use super::failure::{Exit, Failure};
 use super::select;
 use super::settings::Settings;

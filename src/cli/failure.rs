@@ -210,6 +210,13 @@ impl Failure {
         self
     }
 
+    /// The same, with what to do about it where nothing else is said.
+    #[must_use]
+    pub fn or_help(mut self, help: impl Into<String>) -> Self {
+        self.help = self.help.or_else(|| Some(help.into()));
+        self
+    }
+
     /// The same, with the code that `ogflow explain` knows.
     #[must_use]
     pub fn coded(mut self, code: Code) -> Self {

@@ -10,22 +10,37 @@
 pub mod args;
 pub mod check;
 pub mod clock;
+pub mod conduct;
 pub mod connect;
 pub mod devnet;
 pub mod disk;
+pub mod errors;
 pub mod failure;
 pub mod file;
 pub mod graph;
 pub mod help;
+pub mod history;
 pub mod init;
+pub mod openai;
+pub mod place;
+pub mod plan;
+pub mod prepare;
 pub mod problems;
 pub mod question;
+pub mod resume;
+pub mod rows;
+pub mod run;
+pub mod runs;
+pub mod sample;
+pub mod saved;
+pub mod schemas;
 pub mod select;
 pub mod settings;
 pub mod suggest;
 pub mod table;
 pub mod templates;
 pub mod ui;
+pub mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,15 +84,15 @@ fn perform(args: Args, env: Environment) -> Result<Exit, Failure> {
         Some(Command::Explain(args)) => help::explain(&args, ui),
         Some(Command::Init(args)) => init::init(&args, &settings, &here),
         Some(Command::Check(args)) => check::check(&args, &settings, &here),
+        Some(Command::Plan(args)) => plan::plan(&args, &settings, &here),
+        Some(Command::Run(args)) => run::run(&args, &settings, &here),
+        Some(Command::Resume(args)) => resume::resume(&args, &settings, &here),
         Some(Command::Templates(args)) => templates::templates(&args, &settings, &here),
         Some(Command::Devnet(args)) => devnet::devnet(&args, &settings),
         Some(Command::Graph(args)) => graph::graph(&args, &settings, &here),
         Some(Command::Other(words)) => Err(help::no_command(&words)),
         Some(
-            Command::Plan(_)
-            | Command::Run(_)
-            | Command::Resume(_)
-            | Command::Status(_)
+            Command::Status(_)
             | Command::Results(_)
             | Command::Render(_)
             | Command::Vault(_),
@@ -104,4 +119,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Unexpected, "no threads to work with").because(error))
+}
+
+/// How screens of the report may look on this terminal.
+fn look(ui: &Ui) -> crate::report::Look {
+    crate::report::Look { width: ui.width(), ascii: ui.ascii() }
 }

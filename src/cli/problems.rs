@@ -46,8 +46,8 @@ impl Findings<'_> {
         format!("{} in {}{steps}", parts.join(", "), self.file)
     }
 
-    /// Draws them for people, on stderr, with the count and what it means.
-    pub fn tell(&self, ui: &Ui, exit: Exit) {
+    /// Draws the problems for people, on stderr.
+    pub fn draw(&self, ui: &Ui) {
         for problem in self.problems {
             if ui.quiet() {
                 ui.say(&problem.line());
@@ -56,6 +56,11 @@ impl Findings<'_> {
                 ui.say("");
             }
         }
+    }
+
+    /// Draws them for people, on stderr, with the count and what it means.
+    pub fn tell(&self, ui: &Ui, exit: Exit) {
+        self.draw(ui);
         if self.pass() {
             ui.say(&format!("Task configuration valid: {}.", self.totals()));
         } else {

@@ -18,11 +18,12 @@ pub use key::{SigningKey, open_key};
 pub use served::{Served, ServedError};
 
 use super::failure::{Exit, Failure};
-use super::settings::{Settings, SignerChoice};
-use crate::chain::{Chain, ChainError, Endpoint, Notify, RpcChain, Signer};
-use crate::content::{Blobs, ContentError, Http, Limits, NetworkContent};
+use super::errors::{of_content, of_devnet};
+use super::settings::Settings;
+use crate::chain::{Endpoint, Notify, RpcChain, Signer};
+use crate::content::{Blobs, Http, Limits, NetworkContent};
 use crate::devnet::knobs::Knobs;
-use crate::devnet::{DevnetError, Place, Town, TownOptions, market, town};
+use crate::devnet::{Place, Town, TownOptions, market, town};
 use crate::pipeline::{Code, SourceRef};
 use crate::units::network::DEVNET_BASE;
 use crate::units::{ChainTime, Network};
@@ -233,61 +234,4 @@ pub fn open_town(place: Place, knobs: Knobs, base: String) -> Result<Town, Failu
     let clock = Arc::new(|| ChainTime::from_secs(super::clock::now().as_millis() / 1000));
     Town::open(TownOptions { place, knobs, base, clock, genesis: town::genesis() })
         .map_err(|error| of_devnet(&error))
-}
-
-/// A devnet's error as the reader meets it.
-pub fn of_devnet(error: &DevnetError) -> Failure {
-    let exit = match error {
-        DevnetError::Locked { .. } => Exit::Locked,
-        DevnetError::NotOurs { .. }
-        | DevnetError::OtherGenesis { .. }
-        | DevnetError::Record { .. } => Exit::Guard,
-        DevnetError::Io { .. } | DevnetError::Broken { .. } => Exit::Unexpected,
-    };
-    let failure = Failure::of(exit, error).help(error.hint());
-    if exit == Exit::Locked { failure.coded(Code::E0921) } else { failure }
-}
-
-/// A chain's error as the reader meets it.
-pub fn of_chain(error: &ChainError) -> Failure {
-    let (exit, code) = match error {
-        ChainError::WrongChain { .. } => (Exit::Guard, Some(Code::E0911)),
-        ChainError::NoCode { .. } | ChainError::Disagree { .. } => (Exit::Guard, Some(Code::E0912)),
-        ChainError::TooDeep { .. } | ChainError::NoFinalizedTag { .. } => (Exit::Guard, None),
-        ChainError::NotASource { .. } => (Exit::Invalid, Some(Code::E0401)),
-        ChainError::Reverted { .. } => (Exit::Invalid, Some(Code::E0403)),
-        ChainError::Unreachable { .. } | ChainError::Refused { .. } => {
-            (Exit::Unreachable, Some(Code::E0901))
-        }
-    };
-    let failure = Failure::of(exit, error).help(error.hint());
-    match code {
-        Some(code) => failure.coded(code),
-        None => failure,
-    }
-}
-
-/// An error of pinning or fetching as the reader meets it.
-pub fn of_content(error: &ContentError) -> Failure {
-    use crate::content::Service;
-    let (exit, code) = match error.service() {
-        Some(Service::Pin) => (Exit::Unreachable, Some(Code::E0902)),
-        Some(Service::Gateway) => (Exit::Unreachable, Some(Code::E0903)),
-        None => (Exit::Unexpected, None),
-    };
-    let failure = Failure::of(exit, error).maybe_help(error.hint());
-    match code {
-        Some(code) => failure.coded(code),
-        None => failure,
-    }
-}
-
-/// Who signs, as the plan shows it.
-pub fn origin(choice: &SignerChoice) -> String {
-    choice.to_string()
-}
-
-/// Whether a chain can sign; what a run needs to know before it starts.
-pub fn can_sign(chain: &impl Chain) -> bool {
-    chain.wallet().is_some()
 }

@@ -1,0 +1,210 @@
+//! `ogflow run`: shows the plan, asks, publishes, collects, confirms.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::RunArgs;
+use super::clock;
+use super::conduct::Conduct;
+use super::connect::Purpose;
+use super::errors::{of_driver, of_plan, of_store};
+use super::failure::{Exit, Failure};
+use super::place::{self, StatePlace};
+use super::prepare::{self, Opened, Prepared, Wanted};
+use super::question::{self, Spending};
+use super::resume::{self, Again};
+use super::settings::Settings;
+use super::watch::Manner;
+use super::plan;
+use crate::driver::preflight::{self, Start};
+use crate::driver::{Begin, BlobSink, facts};
+use crate::pipeline::Code;
+use crate::report;
+use crate::store::{LaneKey, RunRow, Views, WalletLock};
+use crate::units::{Network, Wei};
+
+/// Runs a pipeline.
+///
+/// # Errors
+/// Everything that keeps a run from starting; how a run ends is its exit, not an error.
+pub fn run(args: &RunArgs, settings: &Settings, here: &Path) -> Result<Exit, Failure> {
+    super::runtime()?.block_on(async {
+        let wanted = Wanted {
+            file: args.file.as_deref(),
+            params: &args.params,
+            knobs: &args.devnet,
+            limit: args.limit,
+            max_spend: args.max_spend,
+            password_file: args.watch.password_file.as_ref(),
+        };
+        let opened = prepare::open(settings, here, &wanted, Purpose::Act).await?;
+        let state = StatePlace::open(settings)?;
+        let lane = lane(&opened)?;
+        let lock = state.lock_wallet(settings, &opened.connection, &lane)?;
+        if let Some(row) = unfinished(args, settings, &state, &opened)? {
+            let again = Again {
+                run: row.run,
+                yes: args.yes,
+                max_spend: args.max_spend,
+                watch: &args.watch,
+            };
+            return resume::go(settings, opened.connection, state, lock, again).await;
+        }
+        let mut sink = BlobSink::new(state.blobs.clone());
+        let prepared = prepare::prepare(settings, opened, &wanted, &mut sink).await?;
+        start(args, settings, &state, lock, prepared).await
+    })
+}
+
+/// The lane that the run publishes through.
+fn lane(opened: &Opened) -> Result<LaneKey, Failure> {
+    let network = &opened.connection.network;
+    let wallet = opened
+        .connection
+        .signer
+        .ok_or_else(|| super::settings::SignerChoice::missing(network))?;
+    Ok(LaneKey { chain_id: network.chain_id, genesis: opened.facts.genesis, wallet })
+}
+
+/// The unfinished run of this pipeline that is to go on, if there is one and it is wanted.
+fn unfinished(
+    args: &RunArgs,
+    settings: &Settings,
+    state: &StatePlace,
+    opened: &Opened,
+) -> Result<Option<RunRow>, Failure> {
+    let views = Views::open(&state.folder).map_err(|error| of_store(&error))?;
+    let Some(views) = views else { return Ok(None) };
+    let name = &opened.checked.pipeline.name;
+    let rows = views.unfinished(name).map_err(|error| of_store(&error))?;
+    let mut found = None;
+    for row in rows.into_iter().filter(|row| row.network == opened.connection.network.name) {
+        let header = views.header(&row.run).map_err(|error| of_store(&error))?;
+        // A run on a chain that is gone cannot go on, so it is in nobody's way.
+        if header.genesis == opened.facts.genesis {
+            found = Some(row);
+            break;
+        }
+    }
+    let Some(row) = found.filter(|_| !args.new) else { return Ok(None) };
+    if args.resume {
+        return Ok(Some(row));
+    }
+    let question = format!("Run {} of {name} is not finished. Go on with it?", row.run);
+    if settings.no_input || !settings.ui.can_ask() {
+        let message = format!("run {} of `{name}` is not finished", row.run);
+        return Err(Failure::new(Exit::NeedsAnswer, message).coded(Code::E0802).help(
+            "--resume goes on with it, --new starts another one",
+        ));
+    }
+    Ok(question::yes(settings, &question, "--resume or --new")?.then_some(row))
+}
+
+/// Shows the plan, asks, and conducts the run.
+async fn start(
+    args: &RunArgs,
+    settings: &Settings,
+    state: &StatePlace,
+    lock: WalletLock,
+    prepared: Prepared,
+) -> Result<Exit, Failure> {
+    show(settings, &prepared);
+    prepared.summary.affordable().map_err(|error| of_plan(&error))?;
+    let network = Arc::clone(&prepared.connection.network);
+    let cap = engine_cap(&network, &prepared);
+    question::spend(settings, &spending(args, &prepared, cap))?;
+    let signer = prepared
+        .connection
+        .signer
+        .ok_or_else(|| super::settings::SignerChoice::missing(&network))?;
+    if !network.devnet {
+        let chain = prepared.connection.chain.as_ref();
+        preflight::rehearse(chain, &prepared.plan, signer, prepared.facts.head_time)
+            .await
+            .map_err(|error| of_driver(&error))?;
+    }
+    let (run, seed) = place::random_run();
+    let header = Start {
+        run: run.clone(),
+        plan: &prepared.plan,
+        bundle: prepared.plan.bundle().to_json(),
+        facts: &prepared.facts,
+        signer,
+        payer: prepared.payer.map_or(signer, |payer| payer.address),
+        cap,
+        at: clock::now(),
+        seed,
+    }
+    .header();
+    let conduct = Conduct {
+        settings,
+        connection: &prepared.connection,
+        state,
+        run,
+        facts: facts(&header),
+        begin: Begin::Start(header),
+        lock,
+        manner: Manner {
+            progress: Manner::settle(
+                args.watch.progress.unwrap_or(settings.progress),
+                &settings.ui,
+            ),
+            show: args.watch.show.unwrap_or(settings.show),
+            json: settings.json.is_some(),
+            on_exceed: prepared.plan.limits().on_exceed,
+            plan: plan::document(&prepared),
+        },
+        predicted_gas: prepared.summary.totals.gas.max,
+        timeout: args.watch.timeout,
+        plan: Arc::clone(&prepared.plan),
+    };
+    conduct.go().await
+}
+
+/// Shows plan and warnings on stderr.
+fn show(settings: &Settings, prepared: &Prepared) {
+    plan::tell_warnings(settings, prepared);
+    let lines = report::plan::table(&prepared.summary, super::look(&settings.ui));
+    settings.ui.talk(&format!("{}\n", lines.join("\n")));
+    settings.ui.talk("");
+}
+
+/// The cap that the engine keeps: what is typed or shown, and never above a cap that was set.
+fn engine_cap(network: &Network, prepared: &Prepared) -> Option<Wei> {
+    if network.devnet {
+        return prepared.cap;
+    }
+    let most = prepared.summary.totals.at_most().map(question::rounded_up);
+    match (most, prepared.cap) {
+        (Some(most), Some(cap)) => Some(most.min(cap)),
+        (most, cap) => most.or(cap),
+    }
+}
+
+/// What the question before spending is about.
+fn spending<'a>(args: &RunArgs, prepared: &'a Prepared, cap: Option<Wei>) -> Spending<'a> {
+    let summary = &prepared.summary;
+    let network = &prepared.connection.network;
+    let publish = match summary.totals.publish.max {
+        Some(most) if most == summary.totals.publish.min => format!("{most} tasks"),
+        Some(most) => format!("{} to {most} tasks", summary.totals.publish.min),
+        None => format!("at least {} tasks", summary.totals.publish.min),
+    };
+    let amount = |wei: Wei| format!("{} {}", question::shown_amount(wei), network.symbol);
+    let planned = summary.totals.total.max.map_or_else(
+        || "an unbounded amount".to_owned(),
+        |total| format!("{} as planned", amount(total)),
+    );
+    let most = cap.map_or_else(String::new, |cap| {
+        format!(", {} at most with retries", amount(cap))
+    });
+    let kind = if network.real_money { " with real money" } else { "" };
+    Spending {
+        network,
+        what: format!("Publish {publish} on {}{kind}: {planned}{most}.", network.name),
+        most: cap,
+        name: &prepared.checked.pipeline.name,
+        capped: prepared.cap.is_some(),
+        yes: args.yes,
+    }
+}

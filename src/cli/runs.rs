@@ -1,0 +1,56 @@
+//! Which run a command means.
+
+use super::errors::of_store;
+use super::failure::Failure;
+use super::settings::Settings;
+use crate::store::Views;
+use crate::store::views::Resolved;
+use crate::units::RunId;
+
+/// The run that a text names.
+///
+/// # Errors
+/// Exit 2 when it names none, or more than one.
+pub fn resolve(views: &Views, text: &str) -> Result<RunId, Failure> {
+    match views.resolve(text).map_err(|error| of_store(&error))? {
+        Resolved::One(run) => Ok(run),
+        Resolved::Several(runs) => {
+            let names: Vec<&str> = runs.iter().map(RunId::as_str).collect();
+            Err(Failure::usage(format!("`{text}` is the start of more than one run"))
+                .help(format!("name one: {}", names.join(", "))))
+        }
+        Resolved::None => {
+            let rows = views.runs().map_err(|error| of_store(&error))?;
+            let names = rows.iter().map(|row| row.run.as_str());
+            let failure = Failure::usage(format!("there is no run `{text}`"));
+            Err(failure.help(match super::suggest::nearest(text, names) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`ogflow status` lists the runs".to_owned(),
+            }))
+        }
+    }
+}
+
+/// The newest run that can go on.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn newest_unfinished(views: &Views) -> Result<Option<RunId>, Failure> {
+    let rows = views.runs().map_err(|error| of_store(&error))?;
+    Ok(rows.into_iter().find(|row| row.state.is_unfinished()).map(|row| row.run))
+}
+
+/// The newest run.
+///
+/// # Errors
+/// Exit 2 when nothing ever ran.
+pub fn newest(views: &Views, settings: &Settings) -> Result<RunId, Failure> {
+    let rows = views.runs().map_err(|error| of_store(&error))?;
+    rows.into_iter().next().map(|row| row.run).ok_or_else(|| none(settings))
+}
+
+/// The failure of a command about runs where there are none.
+pub fn none(settings: &Settings) -> Failure {
+    Failure::usage(format!("nothing ran in {} yet", settings.project.display()))
+        .help("`ogflow run FILE` starts a run")
+}
