@@ -220,7 +220,8 @@ mod tests {
         let port = canary.local_addr().unwrap().port();
         let guard = Guard::new(&Network::testnet()).unwrap();
         let http = Http::wire(&guard, Duration::from_secs(1)).unwrap();
-        let reply = http.send(get(&format!("http://localhost:{port}/")), Duration::ZERO).await;
+        let ask = http.send(get(&format!("http://localhost:{port}/")), Duration::ZERO);
+        let reply = tokio::time::timeout(Duration::from_secs(10), ask).await.unwrap();
         let Err(ContentError::Refused { rule, .. }) = reply else { panic!("{reply:?}") };
         assert_eq!(rule, Rule::Address(Range::Loopback));
         let knock = std::pin::pin!(canary.accept());

@@ -329,6 +329,17 @@ async fn one_slow_host_keeps_no_place_from_the_others() {
     assert_eq!(start.elapsed(), Duration::from_secs(100), "one at a time");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_redirect_gives_its_place_back_before_it_takes_another() {
+    let router = Router::new()
+        .route("/a", get(|| async { Redirect::to("/b") }))
+        .route("/b", get(|| async { "x" }));
+    let fixture = Fixture::local(router, |limits| (limits.per_host, limits.fetches) = (1, 1));
+    let fetch = fixture.content.fetch("https://one.example/a");
+    let fetched = timeout(Duration::from_secs(3600), fetch).await.expect("it waits for itself");
+    assert_eq!(fetched.unwrap().len, 1);
+}
+
 #[tokio::test]
 async fn a_large_output_becomes_a_blob_that_reads_back() {
     let bytes: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).take(900_000).collect();
