@@ -1,5 +1,7 @@
 //! Every event reads back from the journal as it was written.
 
+#![expect(clippy::too_many_lines, reason = "lists of all events")]
+
 use alloy::primitives::{Address, B256};
 use proptest::prelude::*;
 use proptest::strategy::Union;

@@ -1,3 +1,5 @@
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it is about")]
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 

@@ -1,0 +1,387 @@
+//! The loop under paused time, with a chain that sees what reaches it.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it is about")]
+
+mod stage;
+
+use std::io::Read;
+use std::sync::Mutex;
+
+use alloy::primitives::{Address, B256};
+use serde_json::Value;
+
+use super::*;
+use crate::content::MemoryContent;
+use crate::pipeline::check::Setting;
+use crate::pipeline::{FoundFile, LoadError, Loader, Pipeline, SourceText};
+use crate::plan::{Request, SourceEntry, Sources};
+use crate::store::{MemoryJournal, Refusal};
+use crate::units::{Network, SignedTx};
+use stage::{Disk, GENESIS, Shared, Stage, WALLET, Watched, held, source};
+
+/// A step over a list, one that takes its results as they come, and one that waits for all.
+const THREE_STEPS: &str = "version: 1
+name: test
+sources: { llm: builtin:llm }
+defaults: { source: llm, function: chat, payment: 0.01 OGPU, expires: 1h }
+steps:
+  greet:
+    foreach: [ann, 'b\"o,b', çé, dan, eve]
+    data: { name: '{{ item }}' }
+  again:
+    foreach: steps.greet.results
+    data: { name: '{{ item.output.echo.name }}', who: '{{ item.provider }}' }
+  all:
+    data:
+      names: '{{ steps.again.outputs | map(attribute=\"echo.name\") | list }}'
+      count: '{{ steps.greet.count }}'
+";
+
+struct NoFiles;
+
+impl Loader for NoFiles {
+    fn text(&self, _: &str, path: &str) -> Result<Arc<SourceText>, LoadError> {
+        Err(LoadError::Missing { path: path.into() })
+    }
+
+    fn open(&self, _: &str, path: &str) -> Result<Box<dyn Read + Send>, LoadError> {
+        Err(LoadError::Missing { path: path.into() })
+    }
+
+    fn glob(&self, _: &str, _: &str) -> Result<Vec<FoundFile>, LoadError> {
+        Ok(Vec::new())
+    }
+
+    fn inside(&self, _: &str, _: &str) -> Result<(), LoadError> {
+        Ok(())
+    }
+
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+fn verify(_: &SignedTx) -> bool {
+    true
+}
+
+/// A project with everything around it.
+struct Scene {
+    _home: tempfile::TempDir,
+    plan: Arc<Plan>,
+    blobs: Blobs,
+    chain: Arc<Stage>,
+    content: Arc<MemoryContent>,
+    journal: Watched,
+    disk: Shared<Disk>,
+    signals: Vec<(u64, Signal)>,
+    epoch_of_time: Timestamp,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::of(THREE_STEPS)
+    }
+
+    fn of(text: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(home.path()).unwrap();
+        let network = Network { payer: crate::units::PayerRule::Signer, ..Network::devnet() };
+        let setting = Setting { loader: &NoFiles, params: &[], network: &network };
+        let (pipeline, problems) = Pipeline::check(&SourceText::new("p.yaml", text), setting);
+        let shown: Vec<_> = problems.iter().map(crate::pipeline::Problem::line).collect();
+        let pipeline = Arc::new(pipeline.unwrap_or_else(|| panic!("{shown:#?}")));
+        let entries = Sources::wanted(&pipeline).into_iter().map(|wanted| SourceEntry {
+            named: wanted.to_string(),
+            address: Address::repeat_byte(7),
+            facts: Some(source()),
+        });
+        let sources = Sources { entries: entries.collect(), block: None };
+        let sink = &mut BlobSink::new(blobs.clone());
+        let request =
+            Request { pipeline, network: &network, sources, loader: &NoFiles, sink, limit: None };
+        let plan = Arc::new(Plan::make(request).unwrap().plan);
+        let (content, disk) = (Arc::new(MemoryContent::new()), Shared::<Disk>::default());
+        Self {
+            _home: home,
+            plan,
+            blobs,
+            chain: Arc::new(Stage::new(Arc::clone(&content), Arc::clone(&disk))),
+            content,
+            journal: Watched { inner: MemoryJournal::new(verify), disk: Arc::clone(&disk) },
+            disk,
+            signals: Vec::new(),
+            epoch_of_time: Timestamp::from_millis(1_000_000),
+        }
+    }
+
+    fn run_id() -> RunId {
+        RunId::from_random(5)
+    }
+
+    async fn start(&mut self) -> Result<Finish, DriverError> {
+        let facts = self.chain.guard().await.unwrap();
+        let start = preflight::Start {
+            run: Self::run_id(),
+            plan: &self.plan,
+            bundle: Value::Null,
+            facts: &facts,
+            signer: WALLET,
+            payer: WALLET,
+            cap: None,
+            at: self.epoch_of_time,
+            seed: 1,
+        };
+        let begin = Begin::Start(start.header());
+        self.drive(begin, Vec::new()).await
+    }
+
+    async fn resume(&mut self) -> Result<Finish, DriverError> {
+        self.drive(Begin::Resume { run: Self::run_id(), cap: None }, Vec::new()).await
+    }
+
+    async fn drive<'a>(
+        &'a mut self,
+        begin: Begin,
+        observers: Vec<Observer<'a>>,
+    ) -> Result<Finish, DriverError> {
+        let (sender, signals) = mpsc::channel(2);
+        let planned = std::mem::take(&mut self.signals);
+        let _sender = tokio::spawn(async move {
+            for (after_s, signal) in planned {
+                tokio::time::sleep(std::time::Duration::from_secs(after_s)).await;
+                sender.send(signal).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        let disk = Arc::clone(&self.disk);
+        let outputs: Outputs =
+            Arc::new(move |sha256: &B256| Ok(held(&disk).outputs.get(sha256).cloned()));
+        let clock = Clock::starting_at(self.epoch_of_time);
+        let finish = drive(Drive {
+            chain: Arc::clone(&self.chain),
+            content: Arc::clone(&self.content),
+            journal: &mut self.journal,
+            plan: Arc::clone(&self.plan),
+            blobs: self.blobs.clone(),
+            outputs,
+            begin,
+            clock,
+            signals,
+            observers,
+            summary: None,
+            notice: None,
+            mark: None,
+        })
+        .await;
+        self.epoch_of_time = clock.now();
+        finish
+    }
+
+    /// The data of every task that was published, sorted.
+    fn bought(&self) -> Vec<String> {
+        let published = held(&self.chain.state).published();
+        let mut data: Vec<String> = published
+            .iter()
+            .map(|config| {
+                let bytes = self.content.bytes_at(config).unwrap();
+                let config: Value = serde_json::from_slice(&bytes).unwrap();
+                config["data"].to_string()
+            })
+            .collect();
+        data.sort();
+        data
+    }
+
+    fn outcomes(&self) -> (usize, usize) {
+        let disk = held(&self.disk);
+        let done = disk.events.iter().filter_map(|event| match event {
+            Event::TaskDone { outcome, .. } => Some(outcome.paid().is_some()),
+            _ => None,
+        });
+        let done: Vec<_> = done.collect();
+        (done.iter().filter(|paid| **paid).count(), done.len())
+    }
+}
+
+/// What the three steps buy, each once.
+fn all_of_it() -> Vec<String> {
+    let names = ["ann", "b\"o,b", "çé", "dan", "eve"];
+    let provider = Address::repeat_byte(0xbb).to_string();
+    let mut all: Vec<String> = names
+        .iter()
+        .flat_map(|name| {
+            [
+                serde_json::json!({"name": name}).to_string(),
+                serde_json::json!({"name": name, "who": provider}).to_string(),
+            ]
+        })
+        .collect();
+    all.push(serde_json::json!({"count": 5, "names": names}).to_string());
+    all.sort();
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_publishes_each_item_once_and_feeds_later_steps_with_outputs() {
+    let mut scene = Scene::new();
+    let finish = scene.start().await.unwrap();
+    assert_eq!(finish.outcome, RunOutcome::Done);
+    assert_eq!(scene.bought(), all_of_it());
+    assert_eq!(scene.outcomes(), (11, 11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_replies_buy_nothing_twice() {
+    let mut scene = Scene::new();
+    held(&scene.chain.state).lost_replies = 12;
+    let finish = scene.start().await.unwrap();
+    assert_eq!(finish.outcome, RunOutcome::Done);
+    assert_eq!(scene.bought(), all_of_it());
+    let sends = held(&scene.chain.state).sends;
+    assert!(sends > 22, "the same bytes went again: {sends}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_fails_at_any_append_stops_the_run_and_a_resume_buys_nothing_twice() {
+    for failing in 1..40 {
+        let mut scene = Scene::new();
+        held(&scene.disk).failing = Some(failing);
+        match scene.start().await {
+            Err(DriverError::Store(StoreError::Io { .. })) => {}
+            Ok(finish) => {
+                assert_eq!(finish.outcome, RunOutcome::Done);
+                break;
+            }
+            other => panic!("{failing}: {other:?}"),
+        }
+        let appends = held(&scene.disk).appends;
+        assert_eq!(appends, failing, "nothing was appended after the failure");
+        if failing > 1 {
+            scene.resume().await.unwrap();
+            assert_eq!(scene.bought(), all_of_it(), "{failing}");
+        } else {
+            assert_eq!(held(&scene.chain.state).sends, 0);
+            let unknown = scene.resume().await.unwrap_err();
+            let unknown = matches!(
+                unknown,
+                DriverError::Store(StoreError::Refused(Refusal::UnknownRun { .. }))
+            );
+            assert!(unknown);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn resuming_a_finished_run_asks_nothing_and_writes_nothing() {
+    let mut scene = Scene::new();
+    scene.start().await.unwrap();
+    let before = (held(&scene.chain.state).requests, held(&scene.disk).appends);
+    let finish = scene.resume().await.unwrap();
+    assert_eq!(finish.outcome, RunOutcome::Done);
+    assert_eq!((held(&scene.chain.state).requests, held(&scene.disk).appends), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_fails_is_left_out_and_the_run_goes_on() {
+    let mut scene = Scene::new();
+    scene.start().await.unwrap();
+    let told = Mutex::new(0);
+    let mut panics = |_: Told<'_>| {
+        *told.lock().unwrap() += 1;
+        panic!("a broken pipe");
+    };
+    let mut past = Vec::new();
+    let mut counts = |it: Told<'_>| past.push(it.past);
+    let begin = Begin::Resume { run: Scene::run_id(), cap: None };
+    let finish = scene.drive(begin, vec![&mut panics, &mut counts]).await.unwrap();
+    assert_eq!(finish.outcome, RunOutcome::Done);
+    assert_eq!(*told.lock().unwrap(), 1);
+    assert_eq!(past.len(), held(&scene.disk).events.len());
+    assert!(past.iter().all(|past| *past));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_signal_collects_for_a_while_and_the_run_can_be_resumed() {
+    let mut scene = Scene::new();
+    held(&scene.chain.state).silent = true;
+    scene.signals = vec![(5, Signal::Interrupt)];
+    let began = tokio::time::Instant::now();
+    let finish = scene.start().await.unwrap();
+    assert_eq!(finish.outcome, RunOutcome::Stopped);
+    assert_eq!(finish.signal, Some(Signal::Interrupt));
+    let took = began.elapsed().as_secs();
+    assert!((35..40).contains(&took), "collected for 30 s: {took}");
+    let published = held(&scene.chain.state).published().len();
+    assert_eq!(published, 5, "what streams from silent items was never started");
+
+    held(&scene.chain.state).silent = false;
+    assert!(matches!(scene.bought().len(), 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_signal_leaves_at_once() {
+    let mut scene = Scene::new();
+    held(&scene.chain.state).silent = true;
+    scene.signals = vec![(5, Signal::Interrupt), (2, Signal::Terminate)];
+    let began = tokio::time::Instant::now();
+    let left = scene.start().await.unwrap_err();
+    assert!(matches!(left, DriverError::Left(Signal::Terminate)), "{left:?}");
+    assert_eq!(Signal::Terminate.exit_code(), 143);
+    assert!(began.elapsed().as_secs() < 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_out_of_reach_stops_the_run_and_a_resume_ends_it() {
+    let mut scene = Scene::new();
+    let state = Arc::clone(&scene.chain.state);
+    let _outage = tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+        held(&state).unreachable = true;
+    });
+    let error = scene.start().await.unwrap_err();
+    assert!(matches!(error, DriverError::Chain(_)), "{error:?}");
+    assert!(error.hint().is_some());
+    held(&scene.chain.state).unreachable = false;
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
+    assert_eq!(scene.bought(), all_of_it());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pin_service_in_trouble_stops_the_run_before_anything_is_paid() {
+    let mut scene = Scene::new();
+    scene.content.fail_next(1_000);
+    let error = scene.start().await.unwrap_err();
+    assert!(matches!(error, DriverError::Content(_)), "{error:?}");
+    assert!(held(&scene.chain.state).published().is_empty());
+    scene.content.fail_next(0);
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
+    assert_eq!(scene.bought(), all_of_it());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_chain_or_another_wallet_history_publishes_nothing() {
+    let mut scene = Scene::new();
+    scene.signals = vec![(2, Signal::Interrupt), (1, Signal::Interrupt)];
+    drop(scene.start().await.unwrap_err());
+    let sends = held(&scene.chain.state).sends;
+
+    held(&scene.chain.state).genesis = Some(B256::ZERO);
+    let error = scene.resume().await.unwrap_err();
+    assert!(matches!(error, DriverError::OtherChain { .. }), "{error:?}");
+
+    held(&scene.chain.state).genesis = Some(GENESIS);
+    held(&scene.chain.state).foreign = 50;
+    let error = scene.resume().await.unwrap_err();
+    assert!(matches!(error, DriverError::WalletMoved { .. }), "{error:?}");
+    assert_eq!(held(&scene.chain.state).sends, sends);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wallet_with_a_past_of_its_own_starts_where_that_ends() {
+    let mut scene = Scene::new();
+    held(&scene.chain.state).foreign = 57;
+    assert_eq!(scene.start().await.unwrap().outcome, RunOutcome::Done);
+    let lowest = held(&scene.disk).reserved.first().copied().unwrap();
+    assert_eq!(lowest.nonce.0, 57);
+}
