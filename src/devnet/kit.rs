@@ -200,11 +200,11 @@ impl World {
     ) -> Result<Address, String> {
         let call = respond_call(name, task, payment);
         let logs = self.act(name, NEXUS, &call)?;
-        let response = logs.iter().find_map(|log| match log {
-            ProtocolLog::ResponseSubmitted { response, task: of } if *of == task => Some(*response),
-            _ => None,
-        });
-        Ok(response.unwrap())
+        let Some(ProtocolLog::ResponseSubmitted { response, task: of }) = logs.first() else {
+            panic!("{logs:?}");
+        };
+        assert_eq!(*of, task);
+        Ok(*response)
     }
 
     pub(super) fn confirm(

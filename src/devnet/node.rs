@@ -279,7 +279,7 @@ impl Node {
     /// [`RecordError`] if the record does not follow from what was before it.
     pub fn replay(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
         match record::read(bytes)? {
-            Record::Submitted(tx) => self.pool.insert(tx),
+            Record::Submitted(tx) => self.pool.insert(*tx),
             Record::Mined(mined) => {
                 if mined.header.parent_hash != self.head().hash {
                     return Err(RecordError::Astray);

@@ -37,7 +37,7 @@ pub(super) struct Mined<'a> {
 
 /// An act.
 pub(super) enum Record<'a> {
-    Submitted(PoolTx),
+    Submitted(Box<PoolTx>),
     Mined(Box<Mined<'a>>),
     Reorged { depth: usize },
 }
@@ -83,7 +83,7 @@ fn read_record<'a>(reader: &mut Reader<'a>) -> Option<Record<'a>> {
         SUBMITTED => {
             let sender = reader.address()?;
             let raw = Bytes::copy_from_slice(reader.bytes()?);
-            PoolTx::trusted(sender, raw).ok().map(Record::Submitted)
+            PoolTx::trusted(sender, raw).ok().map(|tx| Record::Submitted(Box::new(tx)))
         }
         MINED => {
             let header = Header::decode(&mut reader.bytes()?).ok()?;

@@ -94,7 +94,7 @@ async fn content(State(devnet): State<Devnet>, Path(cid): Path<String>) -> Respo
                 Some(b'{' | b'[') => "application/json",
                 _ => "application/octet-stream",
             };
-            ([(header::CONTENT_TYPE, kind)], Bytes::from(content.0)).into_response()
+            ([(header::CONTENT_TYPE, kind)], content.0).into_response()
         }
         Ok(None) => failure(StatusCode::NOT_FOUND, "nothing is pinned under this content id"),
         Err(failed) => failed,

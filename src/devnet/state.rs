@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use alloy::primitives::map::hash_map::Entry;
 use alloy::primitives::map::{AddressMap, B256Map, HashMap};
 use alloy::primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use revm::DatabaseCommit;
@@ -126,10 +127,10 @@ impl State {
                 self.accounts.remove(&address);
             }
             Some(brief) => match self.accounts.entry(address) {
-                alloy::primitives::map::hash_map::Entry::Occupied(mut held) => {
+                Entry::Occupied(mut held) => {
                     held.get_mut().brief = brief;
                 }
-                alloy::primitives::map::hash_map::Entry::Vacant(free) => {
+                Entry::Vacant(free) => {
                     free.insert(Account { brief, storage: HashMap::default() });
                 }
             },
@@ -221,8 +222,8 @@ impl State {
 
     fn add_code(&mut self, code: Bytecode) {
         let hash = code.hash_slow();
-        if !self.code.contains_key(&hash) {
-            self.code.insert(hash, code);
+        if let Entry::Vacant(free) = self.code.entry(hash) {
+            free.insert(code);
             self.open.code.push(hash);
         }
     }

@@ -271,7 +271,11 @@ fn fault(failure: &CallFailure) -> Fault {
         CallFailure::Reverted { data } => {
             let message = match decode_revert(data) {
                 Revert::Silent | Revert::Raw(_) => "execution reverted".to_owned(),
-                said => format!("execution reverted: {said}"),
+                said @ (Revert::Reason(_)
+                | Revert::Panic(_)
+                | Revert::NotTheOwner(_)
+                | Revert::InvalidOwner(_)
+                | Revert::MissingRole { .. }) => format!("execution reverted: {said}"),
             };
             Fault { code: 3, message, data: Some(data.clone()) }
         }
