@@ -41,6 +41,14 @@ pub enum DevnetError {
         /// What is wrong with it.
         source: RecordError,
     },
+    /// The port that services call back on cannot be listened on.
+    #[error("cannot listen for the services' callbacks on port {port}")]
+    Port {
+        /// The port.
+        port: u16,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A write failed before; what is on disk is not known.
     #[error("the devnet stopped after it could not write {}", path.display())]
     Broken {
@@ -59,6 +67,9 @@ impl DevnetError {
         match self {
             Self::Io { .. } | Self::Broken { .. } => {
                 "check the disk's space and the folder's permissions, then run the command again"
+            }
+            Self::Port { .. } => {
+                "choose another with `port=N`; services need CALLBACK_URL=http://127.0.0.1:N/callback"
             }
             Self::Locked { .. } => "wait for it, stop it, or work in another folder",
             Self::NotOurs { .. } | Self::OtherGenesis { .. } | Self::Record { .. } => {

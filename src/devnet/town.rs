@@ -6,6 +6,7 @@
 //! pool, and ticks where blocks come at an interval. It decides nothing.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use url::Url;
@@ -32,6 +34,7 @@ use super::schemas::Schemas;
 use super::{CHAIN_ID, Clock, Devnet, DevnetError, Genesis, Mining, Node, Options, Place};
 use super::{PoolLimits, PoolTx};
 use crate::units::cid::Cid;
+use crate::units::network::DEVNET_BASE;
 use crate::units::{Timestamp, Wei};
 
 /// The seed of the key that signs for whoever has none, the same on every devnet.
@@ -165,12 +168,24 @@ impl Town {
         self.inner.devnet.router().layer(faults).merge(callbacks)
     }
 
-    /// Lets the providers work until the future is dropped.
+    /// Lets the providers work until the future is dropped. In process, where the router is on
+    /// no port, it listens for the callbacks of services, if there are any.
     ///
     /// # Errors
-    /// [`DevnetError`] if the devnet cannot be read or written any more.
+    /// [`DevnetError`] if the devnet cannot be read or written any more, or the port is taken.
     pub async fn work(&self) -> Result<(), DevnetError> {
-        tokio::try_join!(self.provide(), self.tick()).map(|_| ())
+        tokio::try_join!(self.provide(), self.tick(), self.listen()).map(|_| ())
+    }
+
+    async fn listen(&self) -> Result<(), DevnetError> {
+        let Inner { devnet, knobs, callbacks, .. } = &*self.inner;
+        if knobs.services.is_empty() || devnet.base() != DEVNET_BASE {
+            return Ok(());
+        }
+        let port = knobs.port;
+        let failed = |source| DevnetError::Port { port, source };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+        axum::serve(listener, callback_routes(Arc::clone(callbacks))).await.map_err(failed)
     }
 
     /// Mines at the interval of the knobs, if there is one.

@@ -191,3 +191,19 @@ fn a_batch_that_needs_several_blocks_is_mined_whole() {
         .unwrap();
     assert_eq!((head, count), (before + 3, Some(3)));
 }
+
+#[tokio::test]
+async fn in_process_a_taken_callback_port_is_said_and_served_ones_need_none() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let port_knob = format!("port={port}");
+    let knobs = [port_knob.as_str(), "service=vader=http://127.0.0.1:1"];
+    let town = Town::open(options(&knobs)).unwrap();
+    let error = town.work().await.unwrap_err();
+    assert!(matches!(error, DevnetError::Port { port: p, .. } if p == port), "{error}");
+    let base = format!("http://127.0.0.1:{port}");
+    let served = TownOptions { base, ..options(&knobs) };
+    let served = Town::open(served).unwrap();
+    let worked = tokio::time::timeout(Duration::from_millis(50), served.work()).await;
+    assert!(worked.is_err(), "it goes on: {worked:?}");
+}
