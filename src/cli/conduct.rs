@@ -198,7 +198,8 @@ impl Told<'_> {
         let exit = exit_of(finish.outcome);
         let stream = watch.clone();
         let history = watch.into_history();
-        let reader = Reader { plan: self.plan, history: &history, blobs: &self.state.blobs, outputs };
+        let reader =
+            Reader { plan: self.plan, history: &history, blobs: &self.state.blobs, outputs };
         let values = self.outputs(&reader);
         let files = saved::write(self.settings, &reader)?;
         if self.json {

@@ -230,6 +230,7 @@ fn in_use(folder: &Path) -> Result<(), Failure> {
             | DevnetError::NotOurs { .. }
             | DevnetError::OtherGenesis { .. }
             | DevnetError::Record { .. }
+            | DevnetError::Port { .. }
             | DevnetError::Broken { .. },
         ) => Ok(()),
     }

@@ -16,7 +16,9 @@ pub fn of_devnet(error: &DevnetError) -> Failure {
         DevnetError::NotOurs { .. }
         | DevnetError::OtherGenesis { .. }
         | DevnetError::Record { .. } => Exit::Guard,
-        DevnetError::Io { .. } | DevnetError::Broken { .. } => Exit::Unexpected,
+        DevnetError::Io { .. } | DevnetError::Port { .. } | DevnetError::Broken { .. } => {
+            Exit::Unexpected
+        }
     };
     let failure = Failure::of(exit, error).help(error.hint());
     if exit == Exit::Locked { failure.coded(Code::E0921) } else { failure }

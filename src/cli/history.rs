@@ -48,8 +48,7 @@ impl History {
         if let Event::TaskDone { task: id, outcome } = fact.event
             && let Some(task) = self.tally.task(*id)
         {
-            let ended =
-                EndedTask { task: task.clone(), outcome: outcome.clone(), at: fact.at };
+            let ended = EndedTask { task: task.clone(), outcome: outcome.clone(), at: fact.at };
             self.ended.insert(*id, ended);
         }
         self.tally.apply(fact);
@@ -188,12 +187,13 @@ impl Reader<'_> {
                 self.each_line(step, *sha256, take)
             }
             Some(Expansion::Streaming) => self.each_streamed(step, take),
-            Some(Expansion::Items { blob: None, .. } | Expansion::Skipped | Expansion::Failed { .. })
-            | None => {
-                self.history.ended(step).try_for_each(|(place, ended)| {
-                    take(place, ended, Value::Null)
-                })
-            }
+            Some(
+                Expansion::Items { blob: None, .. } | Expansion::Skipped | Expansion::Failed { .. },
+            )
+            | None => self
+                .history
+                .ended(step)
+                .try_for_each(|(place, ended)| take(place, ended, Value::Null)),
         }
     }
 
@@ -241,7 +241,8 @@ impl Reader<'_> {
         let places: Vec<u32> = self.history.ended(upstream).map(|(place, _)| place).collect();
         for (place, ended) in self.history.ended(step) {
             let entry = places.binary_search(&place).ok().and_then(|at| values.entries.get(at));
-            let item = entry.and_then(|entry| self.plan.streamed(step, place, entry, &scope).ok().flatten());
+            let item = entry
+                .and_then(|entry| self.plan.streamed(step, place, entry, &scope).ok().flatten());
             take(place, ended, item.map_or(Value::Null, |item| item.value))?;
         }
         Ok(())

@@ -91,12 +91,9 @@ fn perform(args: Args, env: Environment) -> Result<Exit, Failure> {
         Some(Command::Devnet(args)) => devnet::devnet(&args, &settings),
         Some(Command::Graph(args)) => graph::graph(&args, &settings, &here),
         Some(Command::Other(words)) => Err(help::no_command(&words)),
-        Some(
-            Command::Status(_)
-            | Command::Results(_)
-            | Command::Render(_)
-            | Command::Vault(_),
-        ) => Err(help::later("this command")),
+        Some(Command::Status(_) | Command::Results(_) | Command::Render(_) | Command::Vault(_)) => {
+            Err(help::later("this command"))
+        }
     }
 }
 

@@ -146,27 +146,17 @@ pub async fn prepare(
     warnings.extend(found);
     let chain = connection.chain.as_ref();
     let payer = match connection.signer {
-        Some(signer) => Some(
-            preflight::payer(chain, &plan, signer).await.map_err(|error| of_driver(&error))?,
-        ),
+        Some(signer) => {
+            Some(preflight::payer(chain, &plan, signer).await.map_err(|error| of_driver(&error))?)
+        }
         None => None,
     };
     let whose = (connection.signer, payer.map(|payer| payer.address));
-    let survey =
-        preflight::survey(chain, &plan, whose).await.map_err(|error| of_driver(&error))?;
+    let survey = preflight::survey(chain, &plan, whose).await.map_err(|error| of_driver(&error))?;
     let cap = cap(settings, wanted.max_spend, plan.budget());
     let balances = balances(&connection, payer, &survey, cap);
     let summary = plan.summary(clock::now(), &balances, &warnings);
-    Ok(Prepared {
-        plan: Arc::new(plan),
-        checked,
-        connection,
-        facts,
-        warnings,
-        payer,
-        summary,
-        cap,
-    })
+    Ok(Prepared { plan: Arc::new(plan), checked, connection, facts, warnings, payer, summary, cap })
 }
 
 /// What stops a run: `--max-spend`, else the lower of the pipeline's word and the user's.
@@ -186,12 +176,9 @@ fn balances(
 ) -> Balances {
     let signer = connection.signer;
     Balances {
-        signer: signer
-            .map(|address| SignerSummary { address, origin: connection.origin.clone() }),
-        payer: payer.map(|payer| PayerSummary {
-            address: payer.address,
-            kind: kind(payer, signer),
-        }),
+        signer: signer.map(|address| SignerSummary { address, origin: connection.origin.clone() }),
+        payer: payer
+            .map(|payer| PayerSummary { address: payer.address, kind: kind(payer, signer) }),
         vault_free: payer.map(|_| survey.vault_balance),
         wallet: signer.map(|_| survey.wallet_balance),
         gas: Some(GasPrices {
@@ -220,7 +207,8 @@ fn kind(payer: Payer, signer: Option<Address>) -> PayerKind {
 fn lower_limits(pipeline: &mut Pipeline, settings: &Settings) {
     let (own, ceiling) = (&mut pipeline.limits, settings.limits);
     let lower = |own: u32, ceiling: Option<u32>| ceiling.map_or(own, |most| own.min(most.max(1)));
-    let count = |number: u32| std::num::NonZeroU32::new(number).unwrap_or(std::num::NonZeroU32::MIN);
+    let count =
+        |number: u32| std::num::NonZeroU32::new(number).unwrap_or(std::num::NonZeroU32::MIN);
     own.burst = count(lower(own.burst.get(), ceiling.burst));
     own.in_flight = count(lower(own.in_flight.get(), ceiling.in_flight));
     let rates = super::settings::LimitsDocument {

@@ -86,8 +86,7 @@ pub fn resume(
         let state = StatePlace::open(settings)?;
         let lane = LaneKey::of(&header);
         let lock = state.lock_wallet(settings, &connection, &lane)?;
-        let again =
-            Again { run, yes: args.yes, max_spend: args.max_spend, watch: &args.watch };
+        let again = Again { run, yes: args.yes, max_spend: args.max_spend, watch: &args.watch };
         go(settings, connection, state, lock, again).await
     })
 }

@@ -51,7 +51,13 @@ impl Form<'_> {
         out: &mut dyn Write,
         errors: Option<&mut dyn Write>,
     ) -> Result<Counts, Failure> {
-        let mut writer = Writer { form: self, out, errors, counts: Counts::default(), columns: CsvColumns::default() };
+        let mut writer = Writer {
+            form: self,
+            out,
+            errors,
+            counts: Counts::default(),
+            columns: CsvColumns::default(),
+        };
         if self.format == SaveFormat::Csv {
             let columns = &mut writer.columns;
             reader.rows(self.place, &mut |row| {
@@ -77,9 +83,11 @@ impl Form<'_> {
             Value::Object(map) => {
                 map.into_iter().filter(|(name, _)| self.fields.contains(name)).collect()
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                Map::new()
-            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Map::new(),
         };
         rows::json_text(&kept)
     }
@@ -240,19 +248,17 @@ fn plain_mode() -> fs::Permissions {
 /// When a row cannot be read back or a file cannot be written.
 pub fn write_raw(reader: &Reader<'_>, place: u16, folder: &Path) -> Result<Counts, Failure> {
     let mut counts = Counts::default();
-    reader.rows(place, &mut |row| {
-        match row {
-            ItemResult::Accepted(row) => {
-                counts.accepted += 1;
-                let raw = rows::raw(&row);
-                let mut file = NewFile::begin(&folder.join(raw.name))?;
-                file.write_all(&raw.bytes).map_err(|error| unwritable(&error))?;
-                file.finish()
-            }
-            ItemResult::Failed(_) => {
-                counts.failed += 1;
-                Ok(())
-            }
+    reader.rows(place, &mut |row| match row {
+        ItemResult::Accepted(row) => {
+            counts.accepted += 1;
+            let raw = rows::raw(&row);
+            let mut file = NewFile::begin(&folder.join(raw.name))?;
+            file.write_all(&raw.bytes).map_err(|error| unwritable(&error))?;
+            file.finish()
+        }
+        ItemResult::Failed(_) => {
+            counts.failed += 1;
+            Ok(())
         }
     })?;
     Ok(counts)

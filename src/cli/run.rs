@@ -10,12 +10,12 @@ use super::connect::Purpose;
 use super::errors::{of_driver, of_plan, of_store};
 use super::failure::{Exit, Failure};
 use super::place::{self, StatePlace};
+use super::plan;
 use super::prepare::{self, Opened, Prepared, Wanted};
 use super::question::{self, Spending};
 use super::resume::{self, Again};
 use super::settings::Settings;
 use super::watch::Manner;
-use super::plan;
 use crate::driver::preflight::{self, Start};
 use crate::driver::{Begin, BlobSink, facts};
 use crate::pipeline::Code;
@@ -59,10 +59,8 @@ pub fn run(args: &RunArgs, settings: &Settings, here: &Path) -> Result<Exit, Fai
 /// The lane that the run publishes through.
 fn lane(opened: &Opened) -> Result<LaneKey, Failure> {
     let network = &opened.connection.network;
-    let wallet = opened
-        .connection
-        .signer
-        .ok_or_else(|| super::settings::SignerChoice::missing(network))?;
+    let wallet =
+        opened.connection.signer.ok_or_else(|| super::settings::SignerChoice::missing(network))?;
     Ok(LaneKey { chain_id: network.chain_id, genesis: opened.facts.genesis, wallet })
 }
 
@@ -93,9 +91,9 @@ fn unfinished(
     let question = format!("Run {} of {name} is not finished. Go on with it?", row.run);
     if settings.no_input || !settings.ui.can_ask() {
         let message = format!("run {} of `{name}` is not finished", row.run);
-        return Err(Failure::new(Exit::NeedsAnswer, message).coded(Code::E0802).help(
-            "--resume goes on with it, --new starts another one",
-        ));
+        return Err(Failure::new(Exit::NeedsAnswer, message)
+            .coded(Code::E0802)
+            .help("--resume goes on with it, --new starts another one"));
     }
     Ok(question::yes(settings, &question, "--resume or --new")?.then_some(row))
 }
@@ -195,9 +193,8 @@ fn spending<'a>(args: &RunArgs, prepared: &'a Prepared, cap: Option<Wei>) -> Spe
         || "an unbounded amount".to_owned(),
         |total| format!("{} as planned", amount(total)),
     );
-    let most = cap.map_or_else(String::new, |cap| {
-        format!(", {} at most with retries", amount(cap))
-    });
+    let most =
+        cap.map_or_else(String::new, |cap| format!(", {} at most with retries", amount(cap)));
     let kind = if network.real_money { " with real money" } else { "" };
     Spending {
         network,

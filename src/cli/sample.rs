@@ -86,11 +86,7 @@ impl ItemSink for FirstItems {
 ///
 /// # Errors
 /// When an item cannot be rendered.
-pub fn bodies(
-    prepared: &Prepared,
-    items: &FirstItems,
-    count: usize,
-) -> Result<Vec<Body>, Failure> {
+pub fn bodies(prepared: &Prepared, items: &FirstItems, count: usize) -> Result<Vec<Body>, Failure> {
     let plan = &prepared.plan;
     let mut out = Vec::new();
     for place in 0..plan.steps().len() {

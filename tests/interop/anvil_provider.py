@@ -3,10 +3,10 @@
 Usage: anvil_provider.py RPC_URL PIN_URL [PROVIDERS]
 
 Writes contracts/artifacts into the node at the testnet's addresses (they have no constructors), has
-the SDK publish a manual source, registers the providers, and prints one JSON line:
-{"source": ..., "providers": [...]}. Then it works until its standard input ends: every task of the source
-is attempted, VADER does the work, the output is pinned and submitted. Every second provider claims nine
-tenths of the payment.
+the SDK publish a manual source, registers the providers, fills a wallet for the client, and prints one JSON
+line: {"source": ..., "providers": [...], "client": ..., "client_key": ...}. Then it works until its standard
+input ends: every task of the source is attempted, VADER does the work, the output is pinned and submitted.
+Every second provider claims nine tenths of the payment.
 """
 
 import json
@@ -45,7 +45,7 @@ HANDLERS = {
 
 def key_of(name: str) -> str:
     """A key that only this chain knows."""
-    return "0x" + Web3.keccak(text=f"ogflow interop {name}").hex().removeprefix("0x")
+    return Web3.to_hex(Web3.keccak(text=f"ogflow interop {name}"))
 
 
 class Node:
@@ -120,7 +120,7 @@ class Crew:
     def turn_over(self, first: int, last: int) -> None:
         """Works on every task of the source that these blocks published."""
         where = {"address": self.nexus.address, "fromBlock": hex(first), "toBlock": hex(last)}
-        topic = {"topics": ["0x" + Web3.keccak(text="TaskPublished(address,address)").hex().removeprefix("0x")]}
+        topic = {"topics": [Web3.to_hex(Web3.keccak(text="TaskPublished(address,address)"))]}
         logs, block = self.node.call(
             ("eth_getLogs", [where | topic]), ("eth_getBlockByNumber", ["latest", False])
         )
@@ -146,13 +146,19 @@ def main() -> None:
     deploy(node)
     sdk.use(rpc, pin)
     owner, keys = key_of("owner"), [key_of(f"provider {n}") for n in range(count)]
-    for key in [owner, *keys]:
+    client = key_of("client")
+    for key in [owner, client, *keys]:
         node.call(("anvil_setBalance", [Account.from_key(key).address, hex(1000 * sdk.COIN)]))
     source = sdk.new_source("vader", owner, DeliveryMethod.MANUAL_CONFIRMATION)
     for key in keys:
         Provider(Account.from_key(key).address).register_to(str(source), 1, signer=key)
     crew = Crew(node, str(source), keys)
-    ready = {"source": str(source), "providers": [a.address for a in crew.accounts]}
+    ready = {
+        "source": str(source),
+        "providers": [account.address for account in crew.accounts],
+        "client": Account.from_key(client).address,
+        "client_key": client,
+    }
     print(json.dumps(ready), flush=True)
 
     over = threading.Event()

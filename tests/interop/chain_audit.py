@@ -8,6 +8,7 @@ Amounts are decimal strings of wei. `paid` is what the winning response claimed.
 import json
 import sys
 
+from ogpu.chain import WEB3
 from ogpu.client import Source
 from ogpu.protocol import vault
 
@@ -38,6 +39,7 @@ def main() -> None:
     providers = source.get_registrants()
     report = {
         "tasks": {str(task): audit(task) for task in tasks},
+        "wallet_wei": str(WEB3().eth.get_balance(client)),
         "vault_wei": str(vault.get_balance_of(client)),
         "frozen_wei": str(vault.get_frozen_payment(client)),
         "earned_wei": str(sum(vault.get_total_earnings_of(p) for p in providers)),

@@ -4,3 +4,7 @@
 
 mod abi;
 mod chain;
+mod interop_anvil;
+mod interop_kit;
+mod interop_sdk;
+mod interop_vader;

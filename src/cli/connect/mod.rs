@@ -17,8 +17,8 @@ use url::Url;
 pub use key::{SigningKey, open_key};
 pub use served::{Served, ServedError};
 
-use super::failure::{Exit, Failure};
 use super::errors::{of_content, of_devnet};
+use super::failure::{Exit, Failure};
 use super::settings::Settings;
 use crate::chain::{Endpoint, Notify, RpcChain, Signer};
 use crate::content::{Blobs, Http, Limits, NetworkContent};
