@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::units::source::Delivery;
 use crate::units::{TaskId, Timestamp, Wei};
 
-use super::event::{ItemFate, StepEnd};
 use super::retry::RoundEnd;
 use super::step::{Mark, Steps};
-use super::task::{Ending, Published, Stage, Task, TaskState};
+use super::task::{Ending, Stage, Task, TaskState};
 use super::tasks::Class;
 use super::{Engine, Event, Expansion, FailReason, ItemEntry, Outcome, Timer, Verdict};
+use super::{ItemFate, StepEnd};
 
 /// How often fees and balances are read while slots are wanted (safety.md, section 10).
 const SURVEY_CADENCE: Duration = Duration::from_secs(10);
@@ -346,90 +346,5 @@ impl Engine {
         }
         let patience = Duration::from_secs((task.expires_s / 10).max(60));
         self.timers.set(Timer::Silence(id), at.after(patience));
-    }
-
-    /// The key of an item, as the engine knows it.
-    #[cfg(test)]
-    pub(super) fn key_of(&self, id: TaskId) -> Option<crate::units::KeyHash> {
-        self.steps.get(id.step)?.items.get(id.item as usize).map(|record| record.key)
-    }
-}
-
-impl Task {
-    /// Adds a response to those that nobody has looked at, and looks if nothing else is looked at.
-    fn queue(&mut self, response: super::task::Response) {
-        let Some(published) = self.published_mut() else { return };
-        published.queue.push_back(response);
-        if let TaskState::Awaiting(published) = &mut self.state {
-            self.state = published.clone().look();
-        }
-    }
-
-    /// Ends the round of a task that waits, once everything about it is final.
-    fn close(&mut self, ending: impl FnOnce(&Published) -> Ending) {
-        let Some(published) = self.published() else { return };
-        let published = published.clone();
-        let end = ending(&published);
-        self.state = TaskState::Closing { after: published.block.number, published, end };
-    }
-
-    /// Keeps what was fetched.
-    fn fetched(&mut self, offer: &super::Offer, sha256: alloy::primitives::B256) {
-        if let TaskState::Checking { published, response, stage } = &mut self.state {
-            if offer.confirmed && published.confirmed.is_none() {
-                published.confirmed = Some((response.address, response.block));
-            }
-            *stage = Stage::Fetched { offer: offer.clone(), sha256 };
-        }
-    }
-
-    /// Goes on after the look at an output; `in_full` says that a confirmed response gets the
-    /// whole payment whatever it asks (protocol.md, section 5).
-    fn judge(&mut self, verdict: &Verdict, in_full: bool) {
-        let TaskState::Checking { published, response, stage } = &self.state else { return };
-        let (mut published, response) = (published.clone(), *response);
-        let confirmed_at = published.confirmed_at(response.address);
-        let payment = self.payment;
-        let paid = |asked: Wei| if in_full { payment } else { asked.min(payment) };
-        self.state = match (verdict, stage, confirmed_at) {
-            (Verdict::Accepted, Stage::Fetched { offer, sha256 }, Some(after)) => {
-                let paid = paid(offer.payment);
-                let outcome =
-                    Outcome::Confirmed { response: response.address, sha256: *sha256, paid };
-                TaskState::Closing { published, end: Ending::Done(outcome), after }
-            }
-            (Verdict::Accepted, Stage::Fetched { offer, sha256 }, None) => {
-                let price = offer.payment.min(payment);
-                let candidate = super::task::Candidate { response, price, sha256: *sha256 };
-                TaskState::Choosing { published, candidate }
-            }
-            (Verdict::Accepted, Stage::Fetching { .. } | Stage::Cooling { .. }, _) => return,
-            (Verdict::Rejected { reason } | Verdict::Unreadable { reason }, stage, Some(after)) => {
-                let asked = match stage {
-                    Stage::Fetched { offer, .. } => offer.payment,
-                    Stage::Fetching { .. } | Stage::Cooling { .. } => payment,
-                };
-                let paid = paid(asked);
-                let response = response.address;
-                let outcome = Outcome::RejectedPaid { response, reason: reason.clone(), paid };
-                TaskState::Closing { published, end: Ending::Done(outcome), after }
-            }
-            (Verdict::Rejected { .. } | Verdict::Unreadable { .. }, _, None) => {
-                published.refuse(response.address, verdict.refusal());
-                published.read_wanted = true;
-                published.look()
-            }
-        };
-    }
-
-    /// Settles on the accepted response.
-    fn choose(&mut self) {
-        if let TaskState::Choosing { published, candidate } = &self.state {
-            self.state = TaskState::Confirming {
-                published: published.clone(),
-                candidate: candidate.clone(),
-                nonce: None,
-            };
-        }
     }
 }

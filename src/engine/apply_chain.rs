@@ -9,12 +9,12 @@ use crate::units::{
     Timestamp, Wei,
 };
 
-use super::event::OpenSlot;
+use super::OpenSlot;
 use super::lane::Lane;
 use super::publication::{Next, Owner, Publication, PublicationState, after_send, bump_look};
-use super::retry::{RoundEnd, resend_after};
-use super::task::{Ending, Published, TaskState};
-use super::{Engine, FailReason, Purse, RING, SendNote, SlotEnd, Timer};
+use super::retry::resend_after;
+use super::task::{Published, TaskState};
+use super::{Engine, Purse, RING, SendNote, SlotEnd, Timer};
 
 /// How long a lane is not looked at while nothing calls for it.
 const VIEW_CADENCE: Duration = Duration::from_secs(5);
@@ -404,80 +404,5 @@ impl Engine {
             }
             task.confirmed_meanwhile();
         });
-    }
-}
-
-impl super::task::Task {
-    /// Forgets what happened in blocks above `height`.
-    fn rewind(&mut self, height: u64) {
-        let Some(published) = self.published_mut() else { return };
-        published.queue.retain(|response| response.block.number <= height);
-        if published.confirmed.is_some_and(|(_, block)| block.number > height) {
-            published.confirmed = None;
-        }
-        let gone = match &self.state {
-            TaskState::Checking { response, .. } => response.block.number > height,
-            TaskState::Choosing { candidate, .. } => candidate.response.block.number > height,
-            TaskState::Closing { end: Ending::Done(_), after, .. } => *after > height,
-            TaskState::Waiting { .. }
-            | TaskState::Pinning
-            | TaskState::Ready { .. }
-            | TaskState::Publishing { .. }
-            | TaskState::Awaiting(_)
-            | TaskState::Confirming { .. }
-            | TaskState::Closing { end: Ending::Round(_), .. } => false,
-        };
-        if gone && let Some(published) = self.published() {
-            let mut published = published.clone();
-            published.read_wanted = true;
-            self.state = published.look();
-        }
-    }
-
-    /// The confirm is final: the task closes with the chosen response paid.
-    fn confirm_is_final(&mut self) {
-        if let TaskState::Confirming { published, candidate, .. } = &self.state {
-            let outcome = super::Outcome::Confirmed {
-                response: candidate.response.address,
-                sha256: candidate.sha256,
-                paid: candidate.price,
-            };
-            let end = Ending::Done(outcome);
-            self.state = TaskState::Closing { published: published.clone(), end, after: 0 };
-        }
-    }
-
-    /// The contract refused the confirm: if a response is confirmed already, the task is read
-    /// again; else nothing was paid and nothing will be.
-    fn confirm_was_refused(&mut self, revert: &crate::units::Revert) {
-        use crate::units::Revert;
-        let TaskState::Confirming { published, candidate, .. } = &self.state else { return };
-        let mut published = published.clone();
-        if matches!(revert, Revert::AlreadyConfirmed | Revert::AlreadyFinalized) {
-            published.read_wanted = true;
-            published.queue.push_front(candidate.response);
-            self.state = published.look();
-            return;
-        }
-        let reason = FailReason::PublishError(format!("the confirm was refused: {revert}"));
-        let end = Ending::Round(RoundEnd { reason, may_retry: false });
-        self.state = TaskState::Closing { published, end, after: 0 };
-    }
-
-    /// Somebody confirmed the response that this task was about to confirm: it is paid.
-    fn confirmed_meanwhile(&mut self) {
-        let (TaskState::Choosing { published, candidate }
-        | TaskState::Confirming { published, candidate, nonce: None }) = &self.state
-        else {
-            return;
-        };
-        let Some(after) = published.confirmed_at(candidate.response.address) else { return };
-        let outcome = super::Outcome::Confirmed {
-            response: candidate.response.address,
-            sha256: candidate.sha256,
-            paid: candidate.price,
-        };
-        let published = published.clone();
-        self.state = TaskState::Closing { published, end: Ending::Done(outcome), after };
     }
 }

@@ -8,9 +8,13 @@ use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 use crate::units::{
-    BlockRef, Call, ChainTime, Fees, ItemKey, KeyHash, Network, Nonce, Revert, Round, RunId,
-    SendOutcome, Seq, Slot, StepName, Survey, TaskId, TaskKey, TaskStatus, Timestamp, Wei,
+    BlockRef, Call, ChainTime, Fees, Nonce, Round, SendOutcome, Seq, Slot, Survey, TaskId, TaskKey,
+    TaskStatus, Timestamp, Wei,
 };
+
+use super::header::{OpenSlot, RunHeader};
+use super::items::{Expansion, ItemEntry};
+use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 
 /// The journal's format: (major, minor).
 pub const FORMAT: (u16, u16) = (1, 0);
@@ -316,130 +320,6 @@ pub enum Event {
     },
 }
 
-/// What a run is, fixed at its start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunHeader {
-    /// The journal's format.
-    pub format: (u16, u16),
-    /// The run.
-    pub run: RunId,
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// The names of the plan's steps, in its order.
-    pub steps: Vec<StepName>,
-    /// The fingerprint of the plan.
-    pub fingerprint: B256,
-    /// The network, resolved.
-    pub network: Network,
-    /// The hash of the chain's first block.
-    pub genesis: B256,
-    /// The hashes of the code of Nexus, Controller, Terminal and Vault.
-    pub code: [B256; 4],
-    /// Who signs.
-    pub signer: Address,
-    /// Whose vault pays.
-    pub payer: Address,
-    /// The cap on payments and gas, in wei; `None` is no cap.
-    pub cap: Option<Wei>,
-    /// When the run started.
-    pub started_at: Timestamp,
-    /// The newest block at the start: the log stream is read from here.
-    pub start_block: BlockRef,
-    /// Where jitter comes from.
-    pub seed: u64,
-    /// The pipeline, its templates, its parameters and its sources, as JSON: what `resume` makes
-    /// the plan from.
-    pub bundle: serde_json::Value,
-}
-
-/// An open slot of another run of the same database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenSlot {
-    /// The nonce.
-    pub nonce: Nonce,
-    /// Every version that was signed, oldest first.
-    pub versions: Vec<OpenVersion>,
-}
-
-/// A signed version of an open slot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenVersion {
-    /// Which version.
-    pub seq: Seq,
-    /// Its transaction hash.
-    pub hash: B256,
-    /// Its gas and fees.
-    pub fees: Fees,
-}
-
-/// Which items a step has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
-pub enum Expansion {
-    /// So many items, kept as a blob.
-    Items {
-        /// How many.
-        count: u32,
-        /// The blob of JSON lines that holds them; `None` for the one item of a step without
-        /// `foreach`.
-        blob: Option<B256>,
-    },
-    /// One item for each of the upstream step, as they come.
-    Streaming,
-    /// `if` said no.
-    Skipped,
-    /// The items could not be made.
-    Failed {
-        /// Why, as printable text.
-        reason: String,
-    },
-}
-
-/// One item as the engine needs it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ItemEntry {
-    /// Its place in the step's input order.
-    pub item: u32,
-    /// Its key.
-    pub key: ItemKey,
-    /// What becomes of it.
-    pub fate: ItemFate,
-}
-
-/// What becomes of an item that was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
-pub enum ItemFate {
-    /// It becomes a task.
-    Task {
-        /// The payment of its first round, in wei.
-        payment: Wei,
-        /// How long its task lives, in seconds of chain time.
-        expires_s: u64,
-    },
-    /// `filter` said no: there is no task.
-    Dropped,
-    /// Its task could not be rendered.
-    Failed {
-        /// Why, as printable text.
-        reason: String,
-    },
-}
-
-/// How a step ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StepEnd {
-    /// All its tasks have ended, failures within `allow_failures`.
-    Done,
-    /// `if` said no, or there were no items.
-    Skipped,
-    /// More failures than `allow_failures`, or its items could not be made.
-    Failed,
-    /// A step before it failed, so it never started.
-    Upstream,
-}
-
 /// What an endpoint said to the send of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendNote {
@@ -475,26 +355,6 @@ pub enum Timer {
     Drain,
 }
 
-/// By what a slot was used up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
-pub enum SlotEnd {
-    /// By a version of ours that did what it was for.
-    Ok {
-        /// Which version.
-        seq: Seq,
-    },
-    /// By a version of ours that the contract undid.
-    Reverted {
-        /// Which version.
-        seq: Seq,
-        /// Why.
-        revert: Revert,
-    },
-    /// By a transaction that is not in the journal.
-    Foreign,
-}
-
 /// Who responded, where the output is, and what is asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
@@ -506,118 +366,4 @@ pub struct Offer {
     pub url: String,
     /// Whether the chain calls the response confirmed.
     pub confirmed: bool,
-}
-
-/// Whether an output is good enough.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It is.
-    Accepted,
-    /// It is not.
-    Rejected {
-        /// Why, as printable text.
-        reason: String,
-    },
-    /// It cannot be read at all.
-    Unreadable {
-        /// Why, as printable text.
-        reason: String,
-    },
-}
-
-/// Why an item failed (language.md, section 6).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(tag = "reason", content = "detail", rename_all = "snake_case")]
-pub enum FailReason {
-    /// Nobody responded in time; shown "no response".
-    Expired,
-    /// No response was good enough; nothing was paid.
-    Rejected(String),
-    /// It could not be published.
-    PublishError(String),
-    /// Its output could not be read; nothing was paid.
-    FetchError(String),
-    /// Its config could not be rendered.
-    RenderError(String),
-    /// The budget was reached.
-    Budget,
-}
-
-/// How a task ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Accepted, confirmed, paid, and final.
-    Confirmed {
-        /// The confirmed response.
-        response: Address,
-        /// SHA-256 of its output.
-        sha256: B256,
-        /// What was paid, in wei.
-        paid: Wei,
-    },
-    /// The contract paid a response that failed the checks or cannot be read.
-    RejectedPaid {
-        /// The response.
-        response: Address,
-        /// Why it failed, as printable text.
-        reason: String,
-        /// What was paid, in wei.
-        paid: Wei,
-    },
-    /// It failed; nothing was paid.
-    Failed(FailReason),
-    /// The client took it back.
-    Canceled,
-    /// It was not needed.
-    Skipped,
-}
-
-/// How a run ended, or why it stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunOutcome {
-    /// Every step is done or skipped.
-    Done,
-    /// At least one step failed.
-    Failed,
-    /// The budget ended it: `on_exceed: stop`.
-    OverBudget,
-    /// Nothing more can be published within the cap; the rest waits for a higher one.
-    PausedBudget,
-    /// The vault or the wallet is too low for what is left.
-    PausedFunds,
-    /// It was asked to stop.
-    Stopped,
-    /// The wallet was used elsewhere: nothing new may be published.
-    Quarantined,
-}
-
-impl Verdict {
-    /// Why an item fails that has no better response than this.
-    pub fn refusal(&self) -> FailReason {
-        match self {
-            Self::Accepted => FailReason::Expired,
-            Self::Rejected { reason } => FailReason::Rejected(reason.clone()),
-            Self::Unreadable { reason } => FailReason::FetchError(reason.clone()),
-        }
-    }
-}
-
-impl Outcome {
-    /// What was paid to a provider, in wei; `None` if nothing was.
-    pub const fn paid(&self) -> Option<Wei> {
-        match self {
-            Self::Confirmed { paid, .. } | Self::RejectedPaid { paid, .. } => Some(*paid),
-            Self::Failed(_) | Self::Canceled | Self::Skipped => None,
-        }
-    }
-}
-
-impl ItemEntry {
-    /// The 128 bits by which the engine knows the item.
-    pub fn key_hash(&self) -> KeyHash {
-        self.key.hash()
-    }
 }

@@ -9,7 +9,7 @@ use crate::units::{
     Timestamp, Wei,
 };
 
-use super::event::{Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Verdict};
+use super::{Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Verdict};
 
 /// One thing that the world told us. Hashes, sizes and verdicts; never a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]

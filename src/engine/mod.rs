@@ -17,9 +17,13 @@ mod apply;
 mod apply_chain;
 pub mod effect;
 pub mod event;
+pub mod header;
 pub mod input;
+pub mod items;
 mod lane;
 pub mod ledger;
+mod moves;
+pub mod outcome;
 mod pace;
 mod publication;
 mod retry;
@@ -44,12 +48,12 @@ use crate::plan::{Limits, Schedule};
 use crate::units::{BlockRef, ChainTime, Nonce, Survey, Timestamp, Wei};
 
 pub use effect::{Effect, EffectKey, Window};
-pub use event::{
-    Event, Expansion, FailReason, ItemEntry, ItemFate, Offer, OpenSlot, OpenVersion, Outcome,
-    RunHeader, RunOutcome, SendNote, SlotEnd, StepEnd, Timer, Verdict,
-};
+pub use event::{Event, Offer, SendNote, Timer};
+pub use header::{OpenSlot, OpenVersion, RunHeader};
 pub use input::{Input, PinFailure};
+pub use items::{Expansion, ItemEntry, ItemFate};
 pub use ledger::Ledger;
+pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 
 use lane::Lane;
 use pace::Pace;
@@ -275,17 +279,5 @@ impl Engine {
     #[cfg(test)]
     fn step_counts(&self, step: u16) -> (u32, u32) {
         self.steps.get(step).map_or((0, 0), |s| (s.confirmed, s.failed))
-    }
-
-    /// The tasks that wait, grouped by the step that they belong to.
-    #[cfg(test)]
-    fn open_by_step(&self) -> std::collections::BTreeMap<u16, u32> {
-        let mut open = std::collections::BTreeMap::new();
-        for (id, task) in self.tasks.iter() {
-            if task.is_open() {
-                *open.entry(id.step).or_insert(0) += 1;
-            }
-        }
-        open
     }
 }

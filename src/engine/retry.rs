@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::plan::RetryRule;
 use crate::units::{Round, TaskId, Timestamp, Wei};
 
-use super::event::FailReason;
+use super::FailReason;
 
 /// The longest wait between two sends of the same bytes.
 const SEND_CEILING: Duration = Duration::from_secs(60);

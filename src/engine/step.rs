@@ -6,8 +6,8 @@ use crate::plan::{EdgeKind, OnPartial, Schedule, StepRule};
 use crate::units::KeyHash;
 
 use super::effect::Window;
-use super::event::{Expansion, StepEnd};
 use super::tasks::Class;
+use super::{Expansion, StepEnd};
 
 /// A step reads more items while fewer than this many of its tasks are not bound yet.
 const READ_AHEAD: u32 = 512;

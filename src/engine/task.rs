@@ -6,8 +6,8 @@ use alloy::primitives::{Address, B256};
 
 use crate::units::{BlockRef, ChainTime, KeyHash, Nonce, Round, Timestamp, Wei};
 
-use super::event::{FailReason, Offer, Outcome};
 use super::retry::RoundEnd;
+use super::{FailReason, Offer, Outcome};
 
 /// How often an output is fetched before it counts as unreadable.
 pub(super) const FETCH_TRIES: u32 = 6;

@@ -9,11 +9,11 @@ use alloy::primitives::Address;
 
 use crate::units::{Revert, Round, TaskId};
 
-use super::event::{Expansion, ItemFate, Offer};
 use super::retry::{RoundEnd, next_round};
 use super::step::rule;
 use super::task::{Ending, FETCH_TRIES, Stage, Task, TaskState};
 use super::{Engine, Event, FailReason, Input, ItemEntry, Outcome, PinFailure, Turn, Verdict};
+use super::{Expansion, ItemFate, Offer};
 
 /// The wait before an output is fetched for the second time; it doubles from then on.
 const FETCH_BASE: Duration = Duration::from_secs(1);

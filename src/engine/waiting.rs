@@ -286,10 +286,4 @@ impl Engine {
             | TaskState::Closing { .. } => false,
         })
     }
-
-    /// Items that a step should read now.
-    #[cfg(test)]
-    pub(super) fn window_of(&self, step: u16) -> Option<super::Window> {
-        self.steps.window(&self.schedule, step)
-    }
 }

@@ -1,5 +1,7 @@
 //! A chain, a pin service, providers and a shell, small enough to be right by reading.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "each question is about one kind of fact")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,7 +9,8 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, B256, keccak256};
 
-use crate::engine::event::{FORMAT, ItemFate};
+use crate::engine::ItemFate;
+use crate::engine::event::FORMAT;
 use crate::engine::{
     Effect, EffectKey, Engine, Event, Expansion, Input, ItemEntry, Offer, Outcome, RunHeader,
     RunOutcome, Verdict, Window,

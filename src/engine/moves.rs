@@ -1,0 +1,162 @@
+//! How one task moves from state to state; called by the fold and by nothing else.
+
+use alloy::primitives::B256;
+
+use crate::units::{Revert, Wei};
+
+use super::retry::RoundEnd;
+use super::task::{Candidate, Ending, Published, Response, Stage, Task, TaskState};
+use super::{FailReason, Offer, Outcome, Verdict};
+
+impl Task {
+    /// Adds a response to those that nobody has looked at, and looks if nothing else is looked at.
+    pub(super) fn queue(&mut self, response: Response) {
+        let Some(published) = self.published_mut() else { return };
+        published.queue.push_back(response);
+        if let TaskState::Awaiting(published) = &mut self.state {
+            self.state = published.clone().look();
+        }
+    }
+
+    /// Ends the round of a task that waits, once everything about it is final.
+    pub(super) fn close(&mut self, ending: impl FnOnce(&Published) -> Ending) {
+        let Some(published) = self.published() else { return };
+        let published = published.clone();
+        let end = ending(&published);
+        self.state = TaskState::Closing { after: published.block.number, published, end };
+    }
+
+    /// Keeps what was fetched.
+    pub(super) fn fetched(&mut self, offer: &Offer, sha256: B256) {
+        if let TaskState::Checking { published, response, stage } = &mut self.state {
+            if offer.confirmed && published.confirmed.is_none() {
+                published.confirmed = Some((response.address, response.block));
+            }
+            *stage = Stage::Fetched { offer: offer.clone(), sha256 };
+        }
+    }
+
+    /// Goes on after the look at an output; `in_full` says that a confirmed response gets the
+    /// whole payment whatever it asks (protocol.md, section 5).
+    pub(super) fn judge(&mut self, verdict: &Verdict, in_full: bool) {
+        let TaskState::Checking { published, response, stage } = &self.state else { return };
+        let (mut published, response) = (published.clone(), *response);
+        let confirmed_at = published.confirmed_at(response.address);
+        let payment = self.payment;
+        let paid = |asked: Wei| if in_full { payment } else { asked.min(payment) };
+        self.state = match (verdict, stage, confirmed_at) {
+            (Verdict::Accepted, Stage::Fetched { offer, sha256 }, Some(after)) => {
+                let paid = paid(offer.payment);
+                let outcome =
+                    Outcome::Confirmed { response: response.address, sha256: *sha256, paid };
+                TaskState::Closing { published, end: Ending::Done(outcome), after }
+            }
+            (Verdict::Accepted, Stage::Fetched { offer, sha256 }, None) => {
+                let price = offer.payment.min(payment);
+                let candidate = Candidate { response, price, sha256: *sha256 };
+                TaskState::Choosing { published, candidate }
+            }
+            (Verdict::Accepted, Stage::Fetching { .. } | Stage::Cooling { .. }, _) => return,
+            (Verdict::Rejected { reason } | Verdict::Unreadable { reason }, stage, Some(after)) => {
+                let asked = match stage {
+                    Stage::Fetched { offer, .. } => offer.payment,
+                    Stage::Fetching { .. } | Stage::Cooling { .. } => payment,
+                };
+                let paid = paid(asked);
+                let response = response.address;
+                let outcome = Outcome::RejectedPaid { response, reason: reason.clone(), paid };
+                TaskState::Closing { published, end: Ending::Done(outcome), after }
+            }
+            (Verdict::Rejected { .. } | Verdict::Unreadable { .. }, _, None) => {
+                published.refuse(response.address, verdict.refusal());
+                published.read_wanted = true;
+                published.look()
+            }
+        };
+    }
+
+    /// Settles on the accepted response.
+    pub(super) fn choose(&mut self) {
+        if let TaskState::Choosing { published, candidate } = &self.state {
+            self.state = TaskState::Confirming {
+                published: published.clone(),
+                candidate: candidate.clone(),
+                nonce: None,
+            };
+        }
+    }
+}
+
+impl Task {
+    /// Forgets what happened in blocks above `height`.
+    pub(super) fn rewind(&mut self, height: u64) {
+        let Some(published) = self.published_mut() else { return };
+        published.queue.retain(|response| response.block.number <= height);
+        if published.confirmed.is_some_and(|(_, block)| block.number > height) {
+            published.confirmed = None;
+        }
+        let gone = match &self.state {
+            TaskState::Checking { response, .. } => response.block.number > height,
+            TaskState::Choosing { candidate, .. } => candidate.response.block.number > height,
+            TaskState::Closing { end: Ending::Done(_), after, .. } => *after > height,
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Publishing { .. }
+            | TaskState::Awaiting(_)
+            | TaskState::Confirming { .. }
+            | TaskState::Closing { end: Ending::Round(_), .. } => false,
+        };
+        if gone && let Some(published) = self.published() {
+            let mut published = published.clone();
+            published.read_wanted = true;
+            self.state = published.look();
+        }
+    }
+
+    /// The confirm is final: the task closes with the chosen response paid.
+    pub(super) fn confirm_is_final(&mut self) {
+        if let TaskState::Confirming { published, candidate, .. } = &self.state {
+            let outcome = Outcome::Confirmed {
+                response: candidate.response.address,
+                sha256: candidate.sha256,
+                paid: candidate.price,
+            };
+            let end = Ending::Done(outcome);
+            self.state = TaskState::Closing { published: published.clone(), end, after: 0 };
+        }
+    }
+
+    /// The contract refused the confirm: if a response is confirmed already, the task is read
+    /// again; else nothing was paid and nothing will be.
+    pub(super) fn confirm_was_refused(&mut self, revert: &Revert) {
+        let TaskState::Confirming { published, candidate, .. } = &self.state else { return };
+        let mut published = published.clone();
+        if matches!(revert, Revert::AlreadyConfirmed | Revert::AlreadyFinalized) {
+            published.read_wanted = true;
+            published.queue.push_front(candidate.response);
+            self.state = published.look();
+            return;
+        }
+        let reason = FailReason::PublishError(format!("the confirm was refused: {revert}"));
+        let end = Ending::Round(RoundEnd { reason, may_retry: false });
+        self.state = TaskState::Closing { published, end, after: 0 };
+    }
+
+    /// Somebody confirmed the response that this task was about to confirm: it is paid.
+    pub(super) fn confirmed_meanwhile(&mut self) {
+        let (TaskState::Choosing { published, candidate }
+        | TaskState::Confirming { published, candidate, nonce: None }) = &self.state
+        else {
+            return;
+        };
+        let Some(after) = published.confirmed_at(candidate.response.address) else { return };
+        let outcome = Outcome::Confirmed {
+            response: candidate.response.address,
+            sha256: candidate.sha256,
+            paid: candidate.price,
+        };
+        let published = published.clone();
+        self.state = TaskState::Closing { published, end: Ending::Done(outcome), after };
+    }
+}
