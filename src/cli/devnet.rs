@@ -230,8 +230,8 @@ fn in_use(folder: &Path) -> Result<(), Failure> {
             | DevnetError::NotOurs { .. }
             | DevnetError::OtherGenesis { .. }
             | DevnetError::Record { .. }
-            | DevnetError::Port { .. }
-            | DevnetError::Broken { .. },
+            | DevnetError::Broken { .. }
+            | DevnetError::Port { .. },
         ) => Ok(()),
     }
 }
