@@ -3,7 +3,6 @@
 //! `cargo bench --bench plan` prints the time of a pass; the row text is made, not read from a
 //! disk, so that the figure is the program's own. `ROWS=1000000` takes as many rows.
 #![expect(clippy::disallowed_methods, reason = "a bench takes its size from the environment")]
-#![expect(missing_docs, reason = "the macros of criterion make public items")]
 
 use std::io::{self, Read};
 use std::sync::Arc;

@@ -38,12 +38,18 @@ install_npm() {
 
 need cargo "Rust"
 need python3 "Python 3.10 or later with venv"
-need npm "Node 18 or later with npm"
+need npm "Node 20 or later with npm"
 
 once tests/interop/.venv/installed.txt tests/interop/requirements.txt install_venv
 for folder in tests/interop contracts; do
   once "$folder/node_modules/.installed.json" "$folder/package-lock.json" install_npm "$folder"
 done
+# The lock file names the binary for Linux on x64; elsewhere npm picks the one that fits.
+if [ ! -x tests/interop/node_modules/.bin/anvil ]; then
+  say "installing anvil for this platform"
+  npm install --prefix tests/interop --no-save --no-package-lock --no-audit --no-fund \
+    --loglevel=error @foundry-rs/anvil@1.7.1
+fi
 if [ ! -f tests/interop/.data/reviews.csv ]; then
   say "extracting the review snippets into tests/interop/.data"
   tests/interop/.venv/bin/python tests/interop/vader_data.py tests/interop/.data/reviews.csv

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use alloy::primitives::{B256, Bytes, keccak256};
+use alloy::sol_types::SolCall;
 use serde_json::json;
 
+use super::contract::abi::IController;
 use super::error::{ChainError, Fault};
 use super::reading::{
-    Header, ask_finalized, ask_header, ask_latest, header_in, number_in, some_header,
+    At, Header, ask_call, ask_finalized, ask_header, ask_latest, header_in, number_in, returned,
+    some_header,
 };
 use super::rpc::{Ask, Endpoint, Reply, take};
 use super::{ChainFacts, CodeHashes};
@@ -57,6 +60,7 @@ pub(super) async fn guard(
             return Err(ChainError::NoCode { contract, address });
         }
     }
+    note_strays(endpoint, network).await?;
     let [nexus, controller, terminal, vault] = said.code.map(keccak256);
     Ok(ChainFacts {
         chain_id: said.chain_id,
@@ -67,6 +71,37 @@ pub(super) async fn guard(
         head_time: said.head.time,
         finalized: said.finalized,
     })
+}
+
+/// Says so if the Controller names other contracts than the profile: a warning and no more, until
+/// it was seen on a live network (protocol.md, section 1).
+async fn note_strays(endpoint: &Endpoint, network: &Network) -> Result<(), ChainError> {
+    let ask = |input: Vec<u8>| ask_call(network.controller, &input, At::Latest).or_refused();
+    let asks = [
+        ask(IController::nexusCall {}.abi_encode()),
+        ask(IController::terminalCall {}.abi_encode()),
+        ask(IController::vaultCall {}.abi_encode()),
+    ];
+    let replies = endpoint.read(&asks).await?;
+    let named = [
+        ("Nexus", network.nexus, returned::<IController::nexusCall>(&asks[0], &replies[0])),
+        (
+            "Terminal",
+            network.terminal,
+            returned::<IController::terminalCall>(&asks[1], &replies[1]),
+        ),
+        ("Vault", network.vault, returned::<IController::vaultCall>(&asks[2], &replies[2])),
+    ];
+    for (contract, profile, found) in named {
+        match found {
+            Ok(found) if found == profile => {}
+            Ok(found) => {
+                tracing::warn!(contract, %profile, %found, "the Controller names another contract");
+            }
+            Err(fault) => tracing::warn!(contract, %fault, "the Controller names no contract"),
+        }
+    }
+    Ok(())
 }
 
 fn read(asks: &[Ask], replies: &[Reply]) -> Result<Said, Fault> {

@@ -69,6 +69,11 @@ impl Ask {
     pub(super) const fn optional(method: &'static str, params: Value) -> Self {
         Self { method, params, optional: true }
     }
+
+    /// The same request, with a refusal taken for a reply.
+    pub(super) fn or_refused(self) -> Self {
+        Self { optional: true, ..self }
+    }
 }
 
 /// The raw result of one request.

@@ -43,6 +43,8 @@ pub(super) enum Twist {
     Null(&'static str),
     /// A string for every result.
     WrongType,
+    /// A hash that nobody asked about, for every result.
+    OtherHash,
     /// A status and a web page; with seconds to wait.
     Status(u16, Option<u64>),
     /// Never.
@@ -285,6 +287,8 @@ fn one(facts: &mut Facts, request: &Value, twist: &Twist) -> Value {
         Ok(Value::Null)
     } else if matches!(twist, Twist::WrongType) {
         Ok(json!("hello"))
+    } else if matches!(twist, Twist::OtherHash) {
+        Ok(json!(B256::repeat_byte(0x77)))
     } else {
         facts.reply(method, &request["params"])
     };
@@ -335,9 +339,12 @@ fn twisted(twist: &Twist, mut replies: Vec<Value>) -> Response<Body> {
             }
             page.to_owned()
         }
-        Twist::Honest | Twist::Refuse(..) | Twist::Null(_) | Twist::WrongType | Twist::Hang => {
-            Value::from(replies).to_string()
-        }
+        Twist::Honest
+        | Twist::Refuse(..)
+        | Twist::Null(_)
+        | Twist::WrongType
+        | Twist::OtherHash
+        | Twist::Hang => Value::from(replies).to_string(),
     };
     response.body(Body::from(body)).unwrap()
 }

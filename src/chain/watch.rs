@@ -41,6 +41,7 @@ pub(super) struct Watcher {
     last_poll: Option<Instant>,
     behind_since: Option<Instant>,
     width: u64,
+    widest: u64,
     delivered: BTreeSet<(u64, B256, u64)>,
     tried: usize,
 }
@@ -52,6 +53,7 @@ impl Default for Watcher {
             last_poll: None,
             behind_since: None,
             width: FIRST_WIDTH,
+            widest: MOST_WIDTH,
             delivered: BTreeSet::new(),
             tried: 0,
         }
@@ -243,27 +245,36 @@ impl Watcher {
         fault: Fault,
     ) -> Result<Option<LogRead>, ChainError> {
         let too_much = match &fault {
-            Fault::Silence | Fault::TooLarge | Fault::Refused { .. } => true,
-            Fault::Status { status, .. } => *status != 429,
+            Fault::TooLarge | Fault::Refused { .. } => true,
+            Fault::Status { status, .. } => *status == 413,
             Fault::Connect
+            | Fault::Silence
             | Fault::NotJsonRpc
             | Fault::Missing
             | Fault::Malformed { .. }
             | Fault::Inconsistent { .. } => false,
         };
-        if too_much && self.width > 1 {
+        let can_halve = self.width > 1;
+        if can_halve && (too_much || fault == Fault::Silence) {
             self.width = (self.width / 2).max(1);
+            if too_much {
+                self.widest = self.width;
+            }
             tracing::debug!(endpoint = %endpoint.name(), width = self.width, %fault, "page halved");
         }
-        self.tried += 1;
-        endpoint.pause_after(self.tried, fault).await?;
+        // Finding the width that a node serves is no failed try; it ends at one block.
+        if !(can_halve && too_much) {
+            self.tried += 1;
+            endpoint.pause_after(self.tried, fault).await?;
+        }
         Ok(None)
     }
 
-    /// A page of the full width worked: the next may cover twice as much.
+    /// A page of the full width worked: the next may cover twice as much, but no more than was
+    /// ever refused.
     fn widen(&mut self, covered: u64) {
         if covered >= self.width {
-            self.width = self.width.saturating_mul(2).min(MOST_WIDTH);
+            self.width = self.width.saturating_mul(2).min(self.widest);
         }
     }
 

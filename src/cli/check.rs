@@ -4,14 +4,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{CheckArgs, CheckFormat, Deny, ParamArgs};
+use super::args::{CheckArgs, CheckFormat, Deny, KnobArgs, ParamArgs};
+use super::connect::Purpose;
 use super::disk::Disk;
 use super::failure::{Exit, Failure};
 use super::file::{self, PipelineFile};
+use super::prepare::{self, Wanted};
 use super::problems::Findings;
 use super::settings::Settings;
 use crate::pipeline::check::Setting;
-use crate::pipeline::{Pipeline, Problem};
+use crate::pipeline::{Pipeline, Problem, Severity};
+use crate::plan::{NoSink, Plan};
 
 /// A pipeline that can be relied on, with where it came from.
 #[derive(Debug)]
@@ -63,20 +66,16 @@ pub fn check(args: &CheckArgs, settings: &Settings, here: &Path) -> Result<Exit,
         (None, None) => CheckFormat::Human,
     };
     let deny_warnings = args.deny == Some(Deny::Warnings);
-    let (problems, steps, name, exit) =
-        match pipeline(settings, here, args.file.as_deref(), &args.params) {
-            Ok(checked) => {
-                let steps = Some(checked.pipeline.steps.len());
-                (checked.warnings, steps, checked.file.text.name.clone(), Exit::Invalid)
+    let (problems, steps, name, exit) = match everything(args, settings, here) {
+        Ok((problems, steps, name)) => (problems, Some(steps), name, Exit::Invalid),
+        Err(failure) => match failure.problems.last() {
+            Some(last) => {
+                let name = last.file.name.clone();
+                (failure.problems, None, name, failure.exit)
             }
-            Err(failure) => match failure.problems.last() {
-                Some(last) => {
-                    let name = last.file.name.clone();
-                    (failure.problems, None, name, failure.exit)
-                }
-                None => return Err(failure),
-            },
-        };
+            None => return Err(failure),
+        },
+    };
     let findings = Findings { file: &name, problems: &problems, steps, deny_warnings };
     findings.tell(&settings.ui, exit);
     if format != CheckFormat::Human {
@@ -87,6 +86,41 @@ pub fn check(args: &CheckArgs, settings: &Settings, here: &Path) -> Result<Exit,
     }
     settings.ui.next("ogflow plan");
     Ok(Exit::Done)
+}
+
+/// All problems of a pipeline that are no errors, how many steps it has, and its name.
+fn everything(
+    args: &CheckArgs,
+    settings: &Settings,
+    here: &Path,
+) -> Result<(Vec<Problem>, usize, String), Failure> {
+    if args.offline {
+        let mut checked = pipeline(settings, here, args.file.as_deref(), &args.params)?;
+        checked.warnings.extend(Plan::check_items(&checked.pipeline, &checked.disk));
+        let errors = checked.warnings.iter().any(|it| it.severity() == Severity::Error);
+        if errors {
+            return Err(Failure::of_problems(checked.warnings));
+        }
+        let name = checked.file.text.name.clone();
+        return Ok((checked.warnings, checked.pipeline.steps.len(), name));
+    }
+    super::runtime()?.block_on(async {
+        let knobs = KnobArgs::default();
+        let wanted = Wanted {
+            file: args.file.as_deref(),
+            params: &args.params,
+            knobs: &knobs,
+            limit: None,
+            max_spend: None,
+            password_file: None,
+        };
+        let opened = prepare::open(settings, here, &wanted, Purpose::Look).await?;
+        let (opened, planned) = opened.plan(None, &mut NoSink)?;
+        let mut problems = opened.checked.warnings;
+        problems.extend(planned.warnings);
+        let name = opened.checked.file.text.name.clone();
+        Ok((problems, opened.checked.pipeline.steps.len(), name))
+    })
 }
 
 /// The folder that paths of a pipeline's parts are seen from.

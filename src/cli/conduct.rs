@@ -49,12 +49,44 @@ pub struct Conduct<'a> {
     pub timeout: Option<Duration>,
 }
 
+/// A run that was driven as far as it goes.
+struct Driven {
+    watch: Watch,
+    finished: Result<Finish, DriverError>,
+    outputs: Outputs,
+}
+
 impl Conduct<'_> {
     /// Conducts the run to its end, or to where it stops, and tells how it went.
     ///
     /// # Errors
     /// When journal, chain or pin service say no. The run can be resumed.
     pub async fn go(self) -> Result<Exit, Failure> {
+        let (settings, plan, state) = (self.settings, Arc::clone(&self.plan), self.state);
+        let (facts, run, json) = (self.facts.clone(), self.run.clone(), self.manner.json);
+        let predicted_gas = self.predicted_gas;
+        let Driven { watch, finished, outputs } = self.driven().await?;
+        let told = Told { settings, plan: &plan, state, facts: &facts, predicted_gas, json };
+        told.ending(&run, watch, finished, &outputs)
+    }
+
+    /// Conducts a run that has no steps to tell of, and gives what its events say.
+    ///
+    /// # Errors
+    /// As [`Conduct::go`].
+    pub async fn quietly(self) -> Result<(Finish, History), Failure> {
+        let run = self.run.clone();
+        let Driven { watch, finished, .. } = self.driven().await?;
+        watch.close();
+        match finished {
+            Ok(finish) => Ok((finish, watch.into_history())),
+            Err(error) => {
+                Err(of_driver(&error).or_help(format!("ogflow resume {run} goes on")))
+            }
+        }
+    }
+
+    async fn driven(self) -> Result<Driven, Failure> {
         let holder = Holder::this_process(clock::now());
         let _run = RunLock::take(&self.state.folder, &self.run, holder)
             .map_err(|error| of_store(&error))?;
@@ -100,15 +132,7 @@ impl Conduct<'_> {
         .await;
         background.iter().for_each(tokio::task::JoinHandle::abort);
         drop(journal);
-        let told = Told {
-            settings: self.settings,
-            plan: &self.plan,
-            state: self.state,
-            facts: &self.facts,
-            predicted_gas: self.predicted_gas,
-            json: self.manner.json,
-        };
-        told.ending(&self.run, watch, finished, &outputs)
+        Ok(Driven { watch, finished, outputs })
     }
 
     /// The signals of this process, and the one that a timeout sends.

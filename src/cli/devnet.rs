@@ -92,7 +92,8 @@ async fn up(
     served.leave(folder).map_err(|error| Failure::of(Exit::Unexpected, &error))?;
     announce(&served, &turned, settings)?;
     if !args.service.is_empty() {
-        settings.ui.talk("Services are called at /run/FUNCTION/TASK and answer at this port.");
+        let url = format!("CALLBACK_URL=http://{address}/callback");
+        settings.ui.talk(&format!("Services need {url} in their environment."));
     }
     let ended = serve(listener, &town, settings).await;
     Served::forget(folder);
@@ -230,8 +231,8 @@ fn in_use(folder: &Path) -> Result<(), Failure> {
             | DevnetError::NotOurs { .. }
             | DevnetError::OtherGenesis { .. }
             | DevnetError::Record { .. }
-            | DevnetError::Port { .. }
-            | DevnetError::Broken { .. },
+            | DevnetError::Broken { .. }
+            | DevnetError::Port { .. },
         ) => Ok(()),
     }
 }

@@ -14,11 +14,11 @@ use serde_json::Value;
 use super::failure::{Exit, Failure};
 use crate::content::Blobs;
 use crate::driver::Outputs;
-use crate::engine::{Event, Expansion, Outcome};
+use crate::engine::{Event, Expansion, Outcome, SlotEnd};
 use crate::plan::{Plan, PlanItem, StepEntry, StepValues};
 use crate::report::figures::OpenTask;
 use crate::report::{ErrorRow, Fact, Row, Tally, rows};
-use crate::units::{TaskId, Timestamp, Wei};
+use crate::units::{Call, Seq, Slot, TaskId, Timestamp, Wei};
 
 /// A task that has ended.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct History {
     tally: Tally,
     expansions: BTreeMap<u16, Expansion>,
     ended: BTreeMap<TaskId, EndedTask>,
+    deposits: BTreeMap<(Slot, Seq), B256>,
+    deposited: Option<B256>,
 }
 
 impl History {
@@ -51,7 +53,22 @@ impl History {
             let ended = EndedTask { task: task.clone(), outcome: outcome.clone(), at: fact.at };
             self.ended.insert(*id, ended);
         }
+        self.observe_deposit(fact.event);
         self.tally.apply(fact);
+    }
+
+    fn observe_deposit(&mut self, event: &Event) {
+        if let Event::VersionSigned { slot, seq, hash, call: Call::Deposit { .. }, .. } = event {
+            self.deposits.insert((*slot, *seq), *hash);
+        }
+        if let Event::SlotFinal { slot, end: SlotEnd::Ok { seq }, .. } = event {
+            self.deposited = self.deposits.get(&(*slot, *seq)).copied().or(self.deposited);
+        }
+    }
+
+    /// The transaction that moved money into the vault, once it is final.
+    pub const fn deposit(&self) -> Option<B256> {
+        self.deposited
     }
 
     /// The figures.

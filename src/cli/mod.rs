@@ -27,6 +27,8 @@ pub mod plan;
 pub mod prepare;
 pub mod problems;
 pub mod question;
+pub mod render;
+pub mod results;
 pub mod resume;
 pub mod rows;
 pub mod run;
@@ -36,10 +38,12 @@ pub mod saved;
 pub mod schemas;
 pub mod select;
 pub mod settings;
+pub mod status;
 pub mod suggest;
 pub mod table;
 pub mod templates;
 pub mod ui;
+pub mod vault;
 pub mod watch;
 
 use std::path::PathBuf;
@@ -91,9 +95,10 @@ fn perform(args: Args, env: Environment) -> Result<Exit, Failure> {
         Some(Command::Devnet(args)) => devnet::devnet(&args, &settings),
         Some(Command::Graph(args)) => graph::graph(&args, &settings, &here),
         Some(Command::Other(words)) => Err(help::no_command(&words)),
-        Some(Command::Status(_) | Command::Results(_) | Command::Render(_) | Command::Vault(_)) => {
-            Err(help::later("this command"))
-        }
+        Some(Command::Status(args)) => status::status(&args, &settings),
+        Some(Command::Results(args)) => results::results(&args, &settings),
+        Some(Command::Render(args)) => render::render(&args, &settings, &here),
+        Some(Command::Vault(args)) => vault::vault(&args, &settings),
     }
 }
 

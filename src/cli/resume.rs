@@ -106,7 +106,7 @@ fn edited(
     here: &std::path::Path,
     header: &RunHeader,
 ) -> Result<(), Failure> {
-    if args.as_recorded {
+    if args.as_recorded || header.steps.is_empty() {
         return Ok(());
     }
     let bundle = Bundle::parse(&header.bundle).map_err(|error| of_plan(&error))?;
@@ -241,6 +241,9 @@ fn ask(
 /// # Errors
 /// When this program no longer takes the record.
 pub fn restored(header: &RunHeader) -> Result<Plan, Failure> {
+    if header.steps.is_empty() {
+        return Ok(Plan::without_steps(&header.network));
+    }
     let bundle = Bundle::parse(&header.bundle).map_err(|error| of_plan(&error))?;
     let plan = bundle.restore(&header.network).map_err(Failure::of_problems)?;
     let (was, is): (B256, B256) = (header.fingerprint, plan.fingerprint());

@@ -48,13 +48,20 @@ pub use handle::{Clock, Devnet, Mining, Options};
 pub use node::{Node, PlacedLog};
 pub use place::Place;
 pub use pool::{PoolError, PoolLimits, PoolTx};
+pub use record::RecordError;
 pub use town::{Town, TownOptions};
 
 #[cfg(test)]
 mod contract_tests;
 #[cfg(test)]
+mod durability_tests;
+#[cfg(test)]
 mod kit;
 #[cfg(test)]
 mod node_tests;
+#[cfg(test)]
+mod registry_tests;
+#[cfg(test)]
+mod rpc_kit;
 #[cfg(test)]
 mod rpc_tests;

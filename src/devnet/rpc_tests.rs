@@ -1,14 +1,11 @@
-//! The router, as clients use it; the log and the pins under it.
+//! The router, as clients use it.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope, TxLegacy};
+use alloy::consensus::{SignableTransaction, TxEnvelope, TxLegacy};
 use alloy::eips::eip2718::Encodable2718;
-use alloy::primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
+use alloy::primitives::{B256, Bytes, TxKind, U256, keccak256};
 use alloy::signers::SignerSync;
-use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -16,135 +13,14 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::block::BASE_FEE;
-use super::genesis::{CHAIN_ID, CONTROLLER, Genesis, NEXUS};
-use super::handle::{Devnet, Mining, Options};
-use super::kit::{COIN, START, publish_call, source_params, who};
+use super::genesis::{CHAIN_ID, CONTROLLER, NEXUS};
+use super::handle::Mining;
+use super::kit::{COIN, START, publish_call, who};
 use super::place::Place;
-use super::pool::{PoolLimits, PoolTx};
-use super::{DevnetError, TERMINAL, VAULT};
-use crate::chain::contract::Delivery;
-use crate::chain::contract::abi::INexus;
+use super::{TERMINAL, VAULT};
 use crate::units::cid::Cid;
-use crate::units::{ChainTime, Wei};
 
-fn key(name: &str) -> PrivateKeySigner {
-    PrivateKeySigner::from_bytes(&keccak256(name)).unwrap()
-}
-
-fn funded() -> Genesis {
-    let some = Wei::from_u128(100 * COIN);
-    ["ann", "ben"].iter().fold(Genesis::default(), |genesis, name| {
-        genesis.with_funds(key(name).address(), some, some)
-    })
-}
-
-/// A devnet whose clock the test turns.
-struct Bench {
-    devnet: Devnet,
-    time: Arc<AtomicU64>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self::at(Place::Memory, Mining::AtOnce)
-    }
-
-    fn at(place: Place, mining: Mining) -> Self {
-        let time = Arc::new(AtomicU64::new(START));
-        let clock = Arc::clone(&time);
-        let devnet = Devnet::open(Options {
-            place,
-            genesis: funded(),
-            mining,
-            limits: PoolLimits::default(),
-            base: "http://devnet.invalid".into(),
-            clock: Arc::new(move || ChainTime::from_secs(clock.load(Ordering::Relaxed))),
-        });
-        Self { devnet: devnet.unwrap(), time }
-    }
-
-    fn in_folder(folder: &Path) -> Self {
-        Self::at(Place::Folder(folder.into()), Mining::AtOnce)
-    }
-
-    async fn post(&self, body: &Value) -> Value {
-        let request = Request::post("/").body(Body::from(body.to_string())).unwrap();
-        let response = self.devnet.router().oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        serde_json::from_slice(&bytes).unwrap_or(Value::Null)
-    }
-
-    async fn ask(&self, method: &str, params: Value) -> Result<Value, Value> {
-        let reply = self.post(&request(1, method, &params)).await;
-        assert_eq!((&reply["jsonrpc"], &reply["id"]), (&json!("2.0"), &json!(1)));
-        match reply.get("error") {
-            None => Ok(reply["result"].clone()),
-            Some(error) => Err(error.clone()),
-        }
-    }
-
-    async fn get(&self, path: &str) -> (StatusCode, Bytes) {
-        let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = self.devnet.router().oneshot(request).await.unwrap();
-        let status = response.status();
-        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        (status, bytes.into())
-    }
-
-    async fn upload(&self, part: &str, content: &[u8]) -> (StatusCode, Value) {
-        let head = format!(
-            "--xyz\r\nContent-Disposition: form-data; name=\"{part}\"; \
-             filename=\"taskConfig.json\"\r\nContent-Type: application/json\r\n\r\n"
-        );
-        let body = [head.as_bytes(), content, b"\r\n--xyz--\r\n"].concat();
-        let request = Request::post("/file/create")
-            .header("content-type", "multipart/form-data; boundary=xyz")
-            .body(Body::from(body))
-            .unwrap();
-        let response = self.devnet.router().oneshot(request).await.unwrap();
-        let status = response.status();
-        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap())
-    }
-}
-
-fn request(id: u64, method: &str, params: &Value) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-}
-
-fn raw(name: &str, nonce: u64, to: Address, data: Bytes) -> Bytes {
-    let tx = TxEip1559 {
-        chain_id: CHAIN_ID,
-        nonce,
-        gas_limit: 1_500_000,
-        max_fee_per_gas: u128::from(BASE_FEE) * 2,
-        max_priority_fee_per_gas: 1,
-        to: TxKind::Call(to),
-        input: data,
-        ..TxEip1559::default()
-    };
-    let signature = key(name).sign_hash_sync(&tx.signature_hash()).unwrap();
-    TxEnvelope::from(tx.into_signed(signature)).encoded_2718().into()
-}
-
-fn publish_source() -> Bytes {
-    INexus::publishSourceCall { sourceParams: source_params(Delivery::Manual) }.abi_encode().into()
-}
-
-fn number(value: &Value) -> u64 {
-    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
-}
-
-/// A devnet on which ann has published a source.
-async fn with_source(bench: &Bench) -> Address {
-    let sent = raw("ann", 0, NEXUS, publish_source());
-    bench.ask("eth_sendRawTransaction", json!([sent])).await.unwrap();
-    let receipt = bench.ask("eth_getTransactionReceipt", json!([keccak256(&sent)])).await.unwrap();
-    let data: Bytes = serde_json::from_value(receipt["logs"][0]["data"].clone()).unwrap();
-    Address::from_slice(&data[12..32])
-}
-
+use super::rpc_kit::*;
 #[tokio::test]
 async fn what_never_changes_is_said_as_a_node_says_it() {
     let bench = Bench::new();
@@ -461,126 +337,4 @@ async fn a_pinned_file_comes_back_under_its_real_content_id() {
     assert_eq!(bench.upload("file", &large).await.0, StatusCode::OK);
     let (_, bytes) = bench.get(&format!("/ipfs/{}", Cid::for_file(&large))).await;
     assert_eq!(bytes.len(), large.len());
-}
-
-/// The last words of a devnet: head, a count, the pool.
-async fn portrait(bench: &Bench) -> Value {
-    let ann = key("ann").address();
-    bench
-        .post(&json!([
-            request(0, "eth_getBlockByNumber", &json!(["latest", true])),
-            request(1, "eth_getTransactionCount", &json!([ann, "latest"])),
-            request(2, "eth_getTransactionCount", &json!([ann, "pending"])),
-            request(3, "eth_getLogs", &json!([{"fromBlock": "0x0"}])),
-            request(4, "eth_getBalance", &json!([ann, "latest"])),
-        ]))
-        .await
-}
-
-#[tokio::test]
-async fn a_devnet_that_was_killed_comes_back_as_it_was() {
-    let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::in_folder(folder.path());
-    with_source(&bench).await;
-    bench
-        .ask("eth_sendRawTransaction", json!([raw("ann", 3, who("x"), Bytes::new())]))
-        .await
-        .unwrap();
-    let (_, pinned) = bench.upload("file", b"{}").await;
-    let before = portrait(&bench).await;
-    drop(bench);
-    let again = Bench::in_folder(folder.path());
-    assert_eq!(portrait(&again).await, before);
-    let path = pinned["link"].as_str().unwrap().trim_start_matches("http://devnet.invalid");
-    assert_eq!(again.get(path).await.0, StatusCode::OK);
-    // The one in the pool is there too: it is mined once its gap is filled.
-    for nonce in [1, 2] {
-        let sent = raw("ann", nonce, who("x"), Bytes::new());
-        again.ask("eth_sendRawTransaction", json!([sent])).await.unwrap();
-    }
-    assert_eq!(portrait(&again).await[1]["result"], "0x4");
-}
-
-#[tokio::test]
-async fn a_log_torn_at_any_byte_gives_a_chain_that_was_there_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::in_folder(folder.path());
-    let mut heads = vec![number(&bench.ask("eth_blockNumber", json!([])).await.unwrap())];
-    for nonce in 0..2 {
-        let sent = raw("ann", nonce, who("x"), Bytes::new());
-        bench.ask("eth_sendRawTransaction", json!([sent])).await.unwrap();
-        heads.push(number(&bench.ask("eth_blockNumber", json!([])).await.unwrap()));
-    }
-    let hashes: Vec<_> = bench
-        .devnet
-        .read(|node| (0..=heads[2]).map(|at| node.block(at).unwrap().hash).collect())
-        .unwrap();
-    drop(bench);
-    let path = folder.path().join("chain.log");
-    let whole = std::fs::read(&path).unwrap();
-    for length in (54..whole.len()).step_by(7) {
-        std::fs::write(&path, &whole[..length]).unwrap();
-        let bench = Bench::at(Place::Folder(folder.path().into()), Mining::ByTick);
-        let head = bench.devnet.read(|node| (node.head().header.number, node.head().hash)).unwrap();
-        assert_eq!(hashes[usize::try_from(head.0).unwrap()], head.1, "cut at {length}");
-        bench.devnet.mine().unwrap();
-    }
-}
-
-#[tokio::test]
-async fn what_is_opened_to_be_read_writes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let absent = folder.path().join("absent");
-    let reader = Bench::at(Place::ReadOnly(absent.clone()), Mining::AtOnce);
-    reader.ask("eth_blockNumber", json!([])).await.unwrap();
-    assert!(!absent.exists());
-    let writer = Bench::in_folder(folder.path());
-    with_source(&writer).await;
-    let size = || std::fs::metadata(folder.path().join("chain.log")).unwrap().len();
-    let before = size();
-    let reader = Bench::at(Place::ReadOnly(folder.path().into()), Mining::AtOnce);
-    let found = reader.ask("eth_getLogs", json!([{"fromBlock": "0x0"}])).await.unwrap();
-    assert_eq!(found.as_array().unwrap().len(), 1);
-    reader
-        .ask("eth_sendRawTransaction", json!([raw("ann", 1, who("x"), Bytes::new())]))
-        .await
-        .unwrap();
-    assert_eq!(size(), before);
-}
-
-#[test]
-fn two_processes_do_not_run_the_same_devnet() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = Bench::in_folder(folder.path());
-    let options = Options {
-        place: Place::Folder(folder.path().into()),
-        genesis: funded(),
-        mining: Mining::AtOnce,
-        limits: PoolLimits::default(),
-        base: String::new(),
-        clock: Arc::new(|| ChainTime::from_secs(START)),
-    };
-    assert!(matches!(Devnet::open(options.clone()), Err(DevnetError::Locked { .. })));
-    drop(first);
-    let other = Options { genesis: Genesis::default(), ..options };
-    assert!(matches!(Devnet::open(other), Err(DevnetError::OtherGenesis { .. })));
-}
-
-#[tokio::test]
-async fn whoever_waits_for_heads_hears_of_blocks_and_of_reorgs() {
-    let bench = Bench::new();
-    let mut heads = bench.devnet.heads();
-    let tx = PoolTx::recover(raw("ann", 0, who("x"), Bytes::new())).unwrap();
-    bench.devnet.send([tx]).unwrap()[0].clone().unwrap();
-    heads.changed().await.unwrap();
-    let first = *heads.borrow_and_update();
-    assert_eq!(first.number, 1);
-    bench.time.fetch_add(9, Ordering::Relaxed);
-    assert_eq!(bench.devnet.reorg(1).unwrap(), 1);
-    heads.changed().await.unwrap();
-    let second = *heads.borrow_and_update();
-    assert_eq!(second.number, 1);
-    assert_ne!(second.hash, first.hash);
-    let count = bench.devnet.read(|node| node.pending_count(key("ann").address())).unwrap();
-    assert_eq!(count, 1, "the transaction was mined again");
 }

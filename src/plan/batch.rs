@@ -7,16 +7,17 @@
 mod feed;
 mod problems;
 mod rows;
+mod sink;
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use alloy::primitives::B256;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use feed::{Feed, hashed};
+pub use sink::{ItemSink, KnownItems, NoSink};
+
 use problems::Problems;
 use rows::{Named, Raw, Rows, Shaped, Tried};
 
@@ -25,8 +26,8 @@ use crate::pipeline::items::{ContentKeys, Decoder, KeyList};
 use crate::pipeline::{
     Code, FileItems, Foreach, Loader, Pipeline, Problem, ReadPlace, Scope, Step,
 };
+use crate::units::ItemKey;
 use crate::units::source::SourceFacts;
-use crate::units::{ItemKey, StepName, Wei};
 
 /// Rows that are worked on at once.
 const CHUNK_ROWS: usize = 2048;
@@ -39,65 +40,6 @@ const MAX_BAD_ROWS: usize = 20;
 
 /// Rows that are reported with the same problem at the same place.
 const MAX_ALIKE: usize = 3;
-
-/// Where items go that are to be there for the run, whatever happens to their file.
-pub trait ItemSink {
-    /// Takes the line of one item, in input order.
-    ///
-    /// # Errors
-    /// When it cannot be kept.
-    fn line(&mut self, step: &StepName, line: &[u8]) -> io::Result<()>;
-
-    /// All lines of a step were given; gives the hash under which they are kept, if they are.
-    ///
-    /// # Errors
-    /// When they cannot be kept.
-    fn end(&mut self, step: &StepName) -> io::Result<Option<B256>>;
-
-    /// Whether anything is kept at all.
-    fn keeps(&self) -> bool {
-        true
-    }
-}
-
-/// Keeps nothing: for `check` and `plan`, which write nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoSink;
-
-impl ItemSink for NoSink {
-    fn line(&mut self, _: &StepName, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn end(&mut self, _: &StepName) -> io::Result<Option<B256>> {
-        Ok(None)
-    }
-
-    fn keeps(&self) -> bool {
-        false
-    }
-}
-
-/// What one pass over a step's items found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownItems {
-    /// How many items there are; more than there will be tasks if `filter` waits for outputs.
-    pub count: u32,
-    /// The payments of all first rounds.
-    pub payments: Wei,
-    /// The highest payment of a first round.
-    pub highest_payment: Wei,
-    /// The longest life that an item asks for, in milliseconds; `None` if no item has its own.
-    pub longest_ms: Option<u64>,
-    /// Bytes of all configs; `None` if they are made of outputs.
-    pub public_bytes: Option<u64>,
-    /// SHA-256 of what the items were read from.
-    pub sha256: B256,
-    /// Under which hash the items are kept, one [`PlanItem::to_line`] each.
-    pub blob: Option<B256>,
-    /// The names of the columns, where the items have some.
-    pub columns: Option<Vec<String>>,
-}
 
 /// A pass over the items of one step.
 pub(super) struct Pass<'a> {
@@ -342,7 +284,7 @@ impl<'a> Pass<'a> {
     /// E0310 for more items than `max_items`.
     fn too_many(&self, tally: &mut Tally) {
         let Some(most) = self.step.max_items else { return };
-        if tally.found.count > most.get() && !filters_late(self.step) {
+        if tally.found.count > most.get() {
             let message =
                 format!("{} items, more than the {most} of `max_items`", tally.found.count);
             let problem = self.rows().problem(Code::E0310, self.step.span, message);

@@ -187,7 +187,8 @@ fn entry_value(written: &Step, entry: &StepEntry) -> Value {
 
 fn evaluated(written: &Step, scope: &Scope) -> Result<Vec<Value>, String> {
     match &written.foreach {
-        Foreach::Once | Foreach::File(_) => Ok(Vec::new()),
+        Foreach::Once => Ok(Vec::new()),
+        Foreach::File(items) => Err(format!("the items of {} were not kept", items.path)),
         Foreach::List(list) => {
             let items = list.evaluate(scope).map_err(one_line)?;
             let datum = Datum::from_json(&items);

@@ -8,14 +8,15 @@ use alloy::primitives::{Address, B256};
 use super::batch::{self, ItemSink, KnownItems, Pass};
 use super::graph::Graph;
 use super::sources::{Judge, checks_outputs, circle_problem};
+use super::width::{kind, width};
 use super::{
-    Allowance, EdgeKind, Fingerprint, ItemsOf, OnPartial, Plan, PlannedStep, Range, RetryRule,
-    Schedule, Sources, StepRule, fingerprint,
+    Allowance, EdgeKind, Fingerprint, OnPartial, Plan, PlannedStep, RetryRule, Schedule, Sources,
+    StepRule, fingerprint,
 };
 use crate::pipeline::accept::Acceptance;
 use crate::pipeline::{
-    self, AllowFailures, Code, Foreach, ItemFormat, Loader, Payment, Pipeline, Problem, ReadPlace,
-    Severity, SourceText, Step, Task, errors_last,
+    self, AllowFailures, Code, Foreach, Loader, Payment, Pipeline, Problem, Severity, SourceText,
+    Step, Task, errors_last,
 };
 use crate::units::source::SourceFacts;
 use crate::units::time::Rate;
@@ -64,7 +65,9 @@ impl Plan {
         for (at, step) in graph.order.iter().enumerate() {
             let written = &pipeline.steps[*step];
             let Some((_, facts)) = &judged[*step] else { continue };
-            if batch::is_known(written) {
+            if is_off(&pipeline, written) {
+                items[at] = Some(KnownItems::default());
+            } else if batch::is_known(written) {
                 let limit = limits(written, limit);
                 let pass =
                     Pass { pipeline: &pipeline, step: written, facts: Some(facts), loader, limit };
@@ -108,7 +111,8 @@ impl Plan {
     /// Looks at all items of a pipeline without asking any chain: for `check --offline`.
     pub fn check_items(pipeline: &Arc<Pipeline>, loader: &dyn Loader) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for step in pipeline.steps.iter().filter(|step| batch::is_known(step)) {
+        let known = |step: &&Step| batch::is_known(step) && !is_off(pipeline, step);
+        for step in pipeline.steps.iter().filter(known) {
             let pass = Pass { pipeline, step, facts: None, loader, limit: limits(step, None) };
             pass.run(&mut super::NoSink, &mut problems);
         }
@@ -133,6 +137,15 @@ pub(super) fn restore(
     let plan = assemble(pipeline, network, graph, Found { sources, judged, items })?;
     problems.retain(is_warning);
     Ok(Planned { plan, warnings: problems })
+}
+
+/// Whether a step's `if` says no whatever happens: it reads nothing but params.
+fn is_off(pipeline: &Pipeline, step: &Step) -> bool {
+    step.condition.as_ref().is_some_and(|condition| {
+        let references = condition.references();
+        references.iter().all(|found| found.path.first().is_some_and(|name| name == "params"))
+            && condition.holds(&pipeline.scope()) == Ok(false)
+    })
 }
 
 fn is_warning(problem: &Problem) -> bool {
@@ -267,68 +280,6 @@ fn checks(
         Task::Template { template, .. } => Some(compile(&template.accept)?),
     };
     Ok((compile(&step.accept)?, of_template))
-}
-
-fn kind(step: &Step) -> ItemsOf {
-    match &step.foreach {
-        Foreach::Once => ItemsOf::Once,
-        Foreach::File(items) if items.format == ItemFormat::Glob => ItemsOf::Files,
-        Foreach::File(_) => ItemsOf::Rows,
-        Foreach::List(_) => ItemsOf::Entries,
-        Foreach::Expression(_) => {
-            let whole = step.reads.iter().any(|read| read.place == ReadPlace::ForeachWhole);
-            if whole { ItemsOf::Results } else { ItemsOf::Entries }
-        }
-    }
-}
-
-/// How many items a step has, and the step after which that is known.
-fn width(
-    pipeline: &Pipeline,
-    step: &Step,
-    known: Option<&KnownItems>,
-    (before, streams): (&[PlannedStep], Option<u16>),
-) -> (Range, Option<u16>) {
-    let place = |name: &crate::units::StepName| {
-        before.iter().position(|other| pipeline.steps[other.written_at].name == *name)
-    };
-    let most = step.max_items.map(|most| u64::from(most.get()));
-    let lower = |bound: Option<u64>| match (bound, most) {
-        (Some(bound), Some(most)) => Some(bound.min(most)),
-        (Some(one), None) | (None, Some(one)) => Some(one),
-        (None, None) => None,
-    };
-    let shaped_by = step
-        .reads
-        .iter()
-        .filter(|read| {
-            matches!(read.place, ReadPlace::ForeachWhole | ReadPlace::Foreach | ReadPlace::Shaping)
-        })
-        .filter_map(|read| place(&read.step))
-        .max()
-        .and_then(|place| u16::try_from(place).ok());
-    if let Some(known) = known {
-        let count = u64::from(known.count);
-        if batch::filters_late(step) && count > 0 {
-            return (Range { min: 1, max: lower(Some(count)) }, shaped_by);
-        }
-        return (Range::exactly(count), None);
-    }
-    let whole = step.reads.iter().find(|read| {
-        read.place == ReadPlace::ForeachWhole
-            && matches!(read.field.as_str(), "results" | "outputs" | "failed")
-    });
-    let upstream = whole.and_then(|read| place(&read.step)).map(|place| &before[place]);
-    match upstream {
-        Some(upstream) if streams.is_some() && step.filter.is_none() => {
-            (upstream.width, upstream.known_after)
-        }
-        Some(upstream) => {
-            let max = lower(upstream.width.max);
-            (Range { min: max.map_or(1, |max| max.min(1)), max }, shaped_by)
-        }
-        None => (Range { min: 1, max: most }, shaped_by),
-    }
 }
 
 fn rule(

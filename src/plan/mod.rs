@@ -31,6 +31,7 @@ pub mod upstream;
 mod make;
 #[cfg(test)]
 mod tests;
+mod width;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The chain room against the devnet: real JSON-RPC, real contracts, real logs.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

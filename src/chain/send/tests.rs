@@ -45,6 +45,7 @@ async fn every_hostile_reply_leaves_the_outcome_unknown_and_is_not_repeated() {
         Twist::OtherJson,
         Twist::WrongIds,
         Twist::WrongType,
+        Twist::OtherHash,
         Twist::Null("eth_sendRawTransaction"),
         Twist::OneError(-32603, "internal error"),
         Twist::Refuse("eth_sendRawTransaction", -32000, "something new"),

@@ -70,6 +70,21 @@ async fn receipts_above_the_head_or_off_the_chain_are_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receipt_from_a_block_that_came_after_the_head_waits_for_the_next_view() {
+    let node = ScriptedNode::at(10);
+    {
+        let mut facts = node.facts();
+        facts.restless = true;
+        facts.counts.extend([(0, 0), (11, 1)]);
+        facts.mine(hash(1), WALLET, 11, true);
+    }
+    let first = look_at(&node, &[hash(1)]).await.unwrap();
+    assert_eq!((first.head.number, first.count, first.receipts.len()), (10, 0, 0));
+    let next = look_at(&node, &[hash(1)]).await.unwrap();
+    assert_eq!((next.count, next.receipts.len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_view_torn_by_a_reorg_is_read_again_from_its_start() {
     let node = ScriptedNode::at(10);
     node.facts().mine(hash(1), WALLET, 9, true);

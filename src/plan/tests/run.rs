@@ -287,3 +287,27 @@ fn whatever_a_plan_is_made_from_changes_its_fingerprint() {
         assert_ne!(print(&other), print(&base));
     }
 }
+
+#[test]
+fn items_of_a_file_that_were_not_kept_fail_the_step_instead_of_vanishing() {
+    let plan = classify().plan();
+    let expanded = plan.expand(0, &[], &run(), &mut Kept::default());
+    assert!(
+        matches!(&expanded, Expanded::Failed { reason } if reason.contains("not kept")),
+        "{expanded:?}"
+    );
+}
+
+#[test]
+fn a_step_that_a_param_switches_off_costs_nothing_and_its_file_is_not_read() {
+    let mut project = classify();
+    project.text = project.text.replace("    uses:", "    if: params.on\n    uses:");
+    project.text.push_str("params: { on: { type: boolean, default: false } }\n");
+    let project =
+        project.file("rows.csv", "id,text,stars\na,this text is much too long for it,4\n");
+    let plan = project.plan();
+    assert_eq!(plan.steps()[0].width, Range::exactly(0));
+    assert_eq!(plan.expand(0, &[], &run(), &mut NoSink), Expanded::Skipped);
+    let on = Project { text: project.text.replace("default: false", "default: true"), ..project };
+    assert_eq!(on.problems()[0].0, "E0311");
+}

@@ -1,0 +1,177 @@
+//! `ogflow results`: the outputs of a run, in input order, failed tasks in a file of their own.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::args::{ResultFormat, ResultsArgs};
+use super::errors::{of_content, of_store};
+use super::failure::{Exit, Failure};
+use super::history::Reader;
+use super::place::StatePlace;
+use super::problems::counted;
+use super::rows::{Counts, Form, NewFile, write_raw};
+use super::saved::errors_path;
+use super::settings::Settings;
+use super::{place, resume, runs, suggest};
+use crate::content::Blobs;
+use crate::pipeline::SaveFormat;
+use crate::plan::Plan;
+use crate::units::{RunId, StepName};
+
+/// Writes results.
+///
+/// # Errors
+/// When there is no such run or step, or something cannot be read or written.
+pub fn results(args: &ResultsArgs, settings: &Settings) -> Result<Exit, Failure> {
+    let Some((views, folder)) = place::views(settings)? else {
+        return Err(runs::none(settings));
+    };
+    let run = match &args.run {
+        Some(text) => runs::resolve(&views, text)?,
+        None => runs::newest(&views, settings)?,
+    };
+    let header = views.header(&run).map_err(|error| of_store(&error))?;
+    if header.steps.is_empty() {
+        return Err(Failure::usage(format!("run {run} moved money and has no results")));
+    }
+    let plan = resume::restored(&header)?;
+    let history = resume::read_history(&views, &run)?;
+    let blobs = Blobs::open(folder.path()).map_err(|error| of_content(&error))?;
+    let state = StatePlace { folder, blobs };
+    let outputs = state.outputs()?;
+    drop(views);
+    let reader = Reader { plan: &plan, history: &history, blobs: &state.blobs, outputs: &outputs };
+    let step = step(args, &plan)?;
+    let place = plan.place(&step).unwrap_or_default();
+    let fields = match (&settings.json, args.fields.is_empty()) {
+        (Some(fields), true) => fields.clone(),
+        (Some(_) | None, _) => args.fields.clone(),
+    };
+    let format = format(args, settings);
+    known_fields(&fields, format)?;
+    let form = Form { run: &run, step: &step, place, format, fields: &fields };
+    let counts = match &args.out {
+        Some(path) if path.as_os_str() != "-" => to_files(args, &form, &reader, path, settings)?,
+        Some(_) | None => to_stdout(args, &form, &reader, &run)?,
+    };
+    if history.ended(place).next().is_none() {
+        settings.ui.talk(&format!("No task of {step} has ended yet."));
+    } else if counts.failed > 0 && args.out.is_none() && args.errors.is_none() {
+        let count = counted(counts.failed, "task");
+        settings.ui.talk(&format!("{count} of {step} failed: --errors FILE writes them"));
+    }
+    Ok(Exit::Done)
+}
+
+fn format(args: &ResultsArgs, settings: &Settings) -> SaveFormat {
+    match (args.format, &settings.json) {
+        (Some(ResultFormat::Jsonl), _) | (None, None) => SaveFormat::Jsonl,
+        (Some(ResultFormat::Json), _) | (None, Some(_)) => SaveFormat::Json,
+        (Some(ResultFormat::Csv), _) => SaveFormat::Csv,
+        (Some(ResultFormat::OpenaiBatch), _) => SaveFormat::OpenaiBatch,
+        (Some(ResultFormat::Raw), _) => SaveFormat::Raw,
+    }
+}
+
+/// Refuses fields that no row has, and formats whose rows are fixed.
+fn known_fields(fields: &[String], format: SaveFormat) -> Result<(), Failure> {
+    const KNOWN: [&str; 12] = [
+        "key", "item", "output", "state", "provider", "task", "response", "tx", "paid_wei",
+        "gas_wei", "ms", "round",
+    ];
+    if !fields.is_empty() && !matches!(format, SaveFormat::Jsonl | SaveFormat::Json) {
+        return Err(Failure::usage("fields are chosen in the formats jsonl and json only"));
+    }
+    for field in fields {
+        if !KNOWN.contains(&field.as_str()) {
+            let near = suggest::nearest(field, KNOWN.into_iter());
+            return Err(Failure::usage(format!("there is no field `{field}`")).help(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the fields are {}", KNOWN.join(", ")),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// The step that is meant: the named one, or the only one.
+fn step(args: &ResultsArgs, plan: &Plan) -> Result<StepName, Failure> {
+    let names: Vec<&StepName> = plan.schedule().steps.iter().map(|rule| &rule.name).collect();
+    let list = || names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    match &args.step {
+        Some(typed) => match names.iter().find(|name| name.as_str() == typed) {
+            Some(name) => Ok((*name).clone()),
+            None => {
+                let near = suggest::nearest(typed, names.iter().map(|name| name.as_str()));
+                Err(Failure::usage(format!("the run has no step `{typed}`")).help(match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("its steps are {}", list()),
+                }))
+            }
+        },
+        None if names.len() == 1 => Ok(names[0].clone()),
+        None => Err(Failure::usage("the run has more than one step")
+            .help(format!("name one with --step: {}", list()))),
+    }
+}
+
+fn to_stdout(
+    args: &ResultsArgs,
+    form: &Form<'_>,
+    reader: &Reader<'_>,
+    run: &RunId,
+) -> Result<Counts, Failure> {
+    if form.format == SaveFormat::Raw {
+        return Err(Failure::usage("raw results are files, one for each output")
+            .help(format!("ogflow results {run} --step {} --format raw --out FOLDER", form.step)));
+    }
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut errors = match &args.errors {
+        Some(path) if path.as_os_str() != "-" => Some(NewFile::begin(path)?),
+        Some(_) | None => None,
+    };
+    let counts = match &mut errors {
+        Some(file) => form.write(reader, &mut stdout, Some(file))?,
+        None => form.write(reader, &mut stdout, None)?,
+    };
+    stdout.flush().map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::closed_pipe(),
+        _ => Failure::new(Exit::Unexpected, "stdout cannot be written").because(error),
+    })?;
+    if let Some(file) = errors {
+        file.finish()?;
+    }
+    Ok(counts)
+}
+
+fn to_files(
+    args: &ResultsArgs,
+    form: &Form<'_>,
+    reader: &Reader<'_>,
+    path: &Path,
+    settings: &Settings,
+) -> Result<Counts, Failure> {
+    if form.format == SaveFormat::Raw {
+        let counts = write_raw(reader, form.place, path)?;
+        settings.ui.say(&format!(
+            "wrote {} to {}",
+            counted(counts.accepted, "output"),
+            path.display()
+        ));
+        return Ok(counts);
+    }
+    let mut out = NewFile::begin(path)?;
+    let failed = args.errors.clone().unwrap_or_else(|| errors_path(path));
+    let mut errors = NewFile::begin(&failed)?;
+    let counts = form.write(reader, &mut out, Some(&mut errors))?;
+    out.finish()?;
+    let mut line =
+        format!("wrote {} to {}", counted(counts.accepted, "output"), path.display());
+    if counts.failed > 0 || args.errors.is_some() {
+        errors.finish()?;
+        let count = counted(counts.failed, "failed task");
+        line.push_str(&format!("; {count} to {}", failed.display()));
+    }
+    settings.ui.say(&line);
+    Ok(counts)
+}

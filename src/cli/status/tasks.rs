@@ -1,0 +1,89 @@
+//! Every task of a run that has begun, in input order, with where it stands.
+
+use alloy::primitives::Address;
+use serde_json::{Value, json};
+
+use super::super::history::History;
+use crate::report::figures::paid;
+use crate::report::{Reached, rows};
+use crate::units::{TaskId, Wei};
+
+/// A task in the list.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Its place in the plan.
+    pub(super) id: TaskId,
+    /// `STEP/KEY`.
+    pub(super) label: String,
+    /// A word of cli.md, section 6.
+    pub(super) state: &'static str,
+    /// Its round.
+    pub(super) round: u16,
+    /// What was paid for it.
+    pub(super) paid: Wei,
+    /// Its contract.
+    pub(super) task: Option<Address>,
+    /// Why it failed.
+    pub(super) why: String,
+}
+
+impl Listed {
+    /// For machines.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "task": self.label,
+            "state": self.state,
+            "round": self.round,
+            "paid_wei": self.paid,
+            "address": self.task.map(|it| it.to_string()),
+            "reason": if self.why.is_empty() { Value::Null } else { json!(self.why) },
+        })
+    }
+}
+
+/// The tasks of a run that have begun.
+pub(super) fn all(history: &History) -> Vec<Listed> {
+    let tally = history.tally();
+    let mut out: Vec<Listed> = tally
+        .open()
+        .map(|(id, task)| Listed {
+            id,
+            label: tally.label(id),
+            state: word(task.now),
+            round: task.round.get(),
+            paid: Wei::ZERO,
+            task: task.address,
+            why: String::new(),
+        })
+        .collect();
+    for step in 0..tally.steps().count() {
+        let step = u16::try_from(step).unwrap_or(u16::MAX);
+        out.extend(history.ended(step).map(|(item, ended)| {
+            let why = rows::failure(&ended.outcome);
+            Listed {
+                id: TaskId::new(step, item),
+                label: format!("{}/{}", tally.name(step), ended.task.key),
+                state: rows::state(&ended.outcome),
+                round: ended.task.round.get(),
+                paid: paid(&ended.outcome),
+                task: ended.task.address,
+                why: why.map_or_else(String::new, |(reason, message)| {
+                    if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") }
+                }),
+            }
+        }));
+    }
+    out.sort_by_key(|it| it.id);
+    out
+}
+
+/// The word for how far a task has come.
+pub(super) const fn word(reached: Reached) -> &'static str {
+    match reached {
+        Reached::Waiting => "waiting",
+        Reached::Submitted => "submitted",
+        Reached::Published => "published",
+        Reached::Attempted => "attempted",
+        Reached::Responded => "responded",
+    }
+}

@@ -1,0 +1,276 @@
+//! `ogflow vault`: the balance that pays for tasks. A deposit goes through the same journaled
+//! slot as a publication, so a crash never moves money twice.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use alloy::primitives::{Address, B256};
+use serde_json::{Value, json};
+
+use super::args::{KnobArgs, VaultArgs, VaultCommand};
+use super::clock;
+use super::conduct::Conduct;
+use super::connect::{Connection, Purpose};
+use super::errors::of_chain;
+use super::failure::{Exit, Failure};
+use super::place::{self, StatePlace};
+use super::question::{self, Spending};
+use super::settings::{ProgressChoice, Settings, SignerChoice};
+use super::watch::Manner;
+use super::{devnet, help, select};
+use crate::chain::{Chain, SurveyRequest};
+use crate::driver::preflight::Start;
+use crate::driver::{Begin, facts};
+use crate::pipeline::Code;
+use crate::plan::{OnExceed, Plan};
+use crate::report::layout::Coin;
+use crate::store::LaneKey;
+use crate::units::{Call, Wei};
+
+/// Room above the estimated gas, in thousandths: prices move while a question is read.
+const GAS_ROOM: u32 = 500;
+
+/// Shows or fills the vault.
+///
+/// # Errors
+/// When the network cannot be read, the money is short, or the reader says no.
+pub fn vault(args: &VaultArgs, settings: &Settings) -> Result<Exit, Failure> {
+    match &args.command {
+        VaultCommand::Status => super::runtime()?.block_on(status(settings)),
+        VaultCommand::Deposit { amount, account, yes, max_spend, password_file } => {
+            let order = Order {
+                amount: written_amount(amount)?,
+                account: account.as_deref().map(written_account).transpose()?,
+                yes: *yes,
+                max_spend: *max_spend,
+                password_file: password_file.as_ref(),
+            };
+            super::runtime()?.block_on(deposit(settings, order))
+        }
+        VaultCommand::Other(words) => {
+            Err(help::no_subcommand("vault", words, &["withdraw", "reclaim"]))
+        }
+    }
+}
+
+/// A deposit as it was asked for.
+struct Order<'a> {
+    amount: Wei,
+    account: Option<Address>,
+    yes: bool,
+    max_spend: Option<Wei>,
+    password_file: Option<&'a PathBuf>,
+}
+
+fn written_amount(words: &[String]) -> Result<Wei, Failure> {
+    let text = words.join(" ");
+    let amount = Wei::parse(&text).map_err(|error| {
+        Failure::of(Exit::Usage, &error).help(error.hint())
+    })?;
+    if amount.is_zero() {
+        return Err(Failure::usage("nothing would be deposited").help("write an amount above 0"));
+    }
+    Ok(amount)
+}
+
+fn written_account(text: &str) -> Result<Address, Failure> {
+    Address::parse_checksummed(text, None)
+        .or_else(|error| {
+            let one_case = text.strip_prefix("0x").is_some_and(|hex| {
+                hex == hex.to_lowercase() || hex == hex.to_uppercase()
+            });
+            if one_case { text.parse().map_err(|_| error) } else { Err(error) }
+        })
+        .map_err(|_| {
+            Failure::usage(format!("`{text}` is not an address, or its checksum is wrong"))
+        })
+}
+
+async fn status(settings: &Settings) -> Result<Exit, Failure> {
+    let knobs = devnet::knobs(&KnobArgs::default(), settings)?;
+    let connection = Connection::open(settings, Purpose::Look, &knobs, None)?;
+    let network = &connection.network;
+    let account = connection.signer.ok_or_else(|| SignerChoice::missing(network))?;
+    let chain = connection.chain.as_ref();
+    chain.guard().await.map_err(|error| of_chain(&error))?;
+    let vault = chain.vault_of(account).await.map_err(|error| of_chain(&error))?;
+    let wallet = chain.wallet_of(account).await.map_err(|error| of_chain(&error))?;
+    if let Some(fields) = &settings.json {
+        let document = json!({
+            "network": network.name,
+            "chain_id": network.chain_id,
+            "account": account.to_string(),
+            "origin": connection.origin,
+            "vault_free_wei": vault.balance,
+            "vault_locked_wei": vault.frozen,
+            "wallet_wei": wallet.balance,
+        });
+        settings.ui.data(&format!("{}\n", select::fields(document, fields)?))?;
+        return Ok(Exit::Done);
+    }
+    let coin = Coin::of(network);
+    settings.ui.out(&format!(
+        "{account} ({})\non {} (chain {})\n\n{}\n{}\n{}",
+        connection.origin,
+        network.name,
+        network.chain_id,
+        coin.line(format!(" vault free    {}", coin.exact(vault.balance))),
+        coin.line(format!(" vault locked  {}", coin.exact(vault.frozen))),
+        coin.line(format!(" wallet        {}", coin.exact(wallet.balance))),
+    ))?;
+    Ok(Exit::Done)
+}
+
+async fn deposit(settings: &Settings, order: Order<'_>) -> Result<Exit, Failure> {
+    let knobs = devnet::knobs(&KnobArgs::default(), settings)?;
+    let connection = Connection::open(settings, Purpose::Act, &knobs, order.password_file)?;
+    let network = Arc::clone(&connection.network);
+    let signer = connection.signer.ok_or_else(|| SignerChoice::missing(&network))?;
+    let account = order.account.unwrap_or(signer);
+    let chain = connection.chain.as_ref();
+    let found = chain.guard().await.map_err(|error| of_chain(&error))?;
+    let gas = gas(&connection, signer, account, order.amount).await?;
+    let needed = order.amount.saturating_add(gas);
+    let wallet = chain.wallet_of(signer).await.map_err(|error| of_chain(&error))?.balance;
+    let vault = chain.vault_of(account).await.map_err(|error| of_chain(&error))?.balance;
+    if wallet < needed {
+        let coin = Coin::of(&network);
+        let message = format!(
+            "the wallet has {}, and the deposit needs {} with gas",
+            coin.exact(wallet),
+            coin.rounded(needed)
+        );
+        return Err(Failure::new(Exit::Funds, message)
+            .coded(Code::E0812)
+            .help(format!("send {} to {signer}", coin.rounded(needed.saturating_sub(wallet)))));
+    }
+    show(settings, &connection, &order, (vault, wallet, gas));
+    ask(settings, &connection, &order, account != signer)?;
+    let state = StatePlace::open(settings)?;
+    let lane = LaneKey { chain_id: network.chain_id, genesis: found.genesis, wallet: signer };
+    let lock = state.lock_wallet(settings, &connection, &lane)?;
+    let plan = Plan::without_steps(&network);
+    let (run, seed) = place::random_run();
+    let header = Start {
+        run: run.clone(),
+        plan: &plan,
+        bundle: Value::Null,
+        facts: &found,
+        signer,
+        payer: account,
+        cap: order.max_spend,
+        at: clock::now(),
+        seed,
+    }
+    .header();
+    let conduct = Conduct {
+        settings,
+        connection: &connection,
+        state: &state,
+        run: run.clone(),
+        facts: facts(&header),
+        begin: Begin::Deposit { header, account, amount: order.amount },
+        lock,
+        manner: Manner {
+            progress: ProgressChoice::None,
+            show: settings.show,
+            json: false,
+            on_exceed: OnExceed::Stop,
+            plan: Value::Null,
+        },
+        predicted_gas: None,
+        timeout: None,
+        plan: Arc::new(plan),
+    };
+    let (finish, history) = conduct.quietly().await?;
+    let Some(hash) = history.deposit() else {
+        let exit = super::conduct::exit_of(finish.outcome);
+        return Err(Failure::new(exit, "the deposit is not final")
+            .help(format!("ogflow resume {run} goes on with it")));
+    };
+    done(settings, &connection, account, hash).await
+}
+
+/// What the deposit may cost in gas.
+async fn gas(
+    connection: &Connection,
+    signer: Address,
+    account: Address,
+    amount: Wei,
+) -> Result<Wei, Failure> {
+    let chain = connection.chain.as_ref();
+    let request = SurveyRequest { wallet: Some(signer), ..SurveyRequest::default() };
+    let survey = chain.survey(request).await.map_err(|error| of_chain(&error))?;
+    let call = Call::Deposit { account, amount };
+    let units = chain.estimate(signer, call).await.map_err(|error| of_chain(&error))?;
+    let gas = survey.max_fee_per_gas.saturating_mul(units);
+    Ok(gas.raised_by_permille(GAS_ROOM).unwrap_or(gas))
+}
+
+/// What there is before and after.
+fn show(
+    settings: &Settings,
+    connection: &Connection,
+    order: &Order<'_>,
+    (vault, wallet, gas): (Wei, Wei, Wei),
+) {
+    let coin = Coin::of(&connection.network);
+    let places = |amount: Wei| amount.coins_rounded(4);
+    let after = wallet.saturating_sub(order.amount).saturating_sub(gas);
+    let line = |name: &str, before: Wei, after: Wei| {
+        format!(" {name:<12} {} → {} {}", places(before), places(after), coin.symbol())
+    };
+    let ui = &settings.ui;
+    ui.talk(&coin.line(line("vault free", vault, vault.saturating_add(order.amount))));
+    let gas = format!("   (gas at most {})", places(gas));
+    ui.talk(&coin.line(line("wallet", wallet, after) + &gas));
+}
+
+fn ask(
+    settings: &Settings,
+    connection: &Connection,
+    order: &Order<'_>,
+    for_another: bool,
+) -> Result<(), Failure> {
+    let network = &connection.network;
+    let whose = if for_another { " for another account: it cannot be taken back" } else { "" };
+    if for_another && !order.yes && !network.devnet {
+        settings.ui.warn("this deposit is for another account: it cannot be taken back");
+    }
+    let amount = format!("{} {}", order.amount.coins(), network.symbol);
+    question::spend(
+        settings,
+        &Spending {
+            network,
+            what: format!("Deposit {amount} on {}{whose}.", network.name),
+            most: Some(order.amount),
+            name: "vault deposit",
+            capped: order.max_spend.is_some(),
+            yes: order.yes,
+        },
+    )
+}
+
+/// The hash on stdout, the balances on stderr.
+async fn done(
+    settings: &Settings,
+    connection: &Connection,
+    account: Address,
+    hash: B256,
+) -> Result<Exit, Failure> {
+    let network = &connection.network;
+    match &settings.json {
+        Some(fields) => {
+            let document = json!({"tx": hash.to_string(), "account": account.to_string()});
+            settings.ui.data(&format!("{}\n", select::fields(document, fields)?))?;
+        }
+        None => settings.ui.out(&hash.to_string())?,
+    }
+    if let Some(link) = network.tx_link(&hash) {
+        settings.ui.talk(&link);
+    }
+    let vault = connection.chain.vault_of(account).await.map_err(|error| of_chain(&error))?;
+    let coin = Coin::of(network);
+    settings.ui.talk(&coin.line(format!("vault free {}", coin.exact(vault.balance))));
+    Ok(Exit::Done)
+}
