@@ -107,6 +107,7 @@ pub fn of_driver(error: &DriverError) -> Failure {
         )
         | DriverError::Items { .. } => (Exit::Unexpected, None),
         DriverError::WalletMoved { .. } => (Exit::Guard, Some(Code::E0913)),
+        DriverError::LaneHeld { .. } => (Exit::Locked, None),
         DriverError::OtherChain { .. } => (Exit::Guard, Some(Code::E0912)),
         DriverError::OtherPlan => (Exit::Stale, Some(Code::E0831)),
         DriverError::Left(Signal::Interrupt) => (Exit::Interrupted, None),

@@ -5,7 +5,7 @@ use alloy::primitives::Address;
 use crate::chain::{ChainError, SignError};
 use crate::content::ContentError;
 use crate::store::StoreError;
-use crate::units::{Nonce, StepName};
+use crate::units::{Nonce, RunId, StepName};
 
 use super::signals::Signal;
 
@@ -37,6 +37,15 @@ pub enum DriverError {
         latest: u64,
         /// The same, with those in the pool.
         pending: u64,
+    },
+    /// Another run has bound a nonce and signed nothing for it yet: whatever comes after it would
+    /// wait for ever (exit 75).
+    #[error("run {run} holds nonce {nonce} of the wallet and has not signed it")]
+    LaneHeld {
+        /// The other run.
+        run: RunId,
+        /// The nonce.
+        nonce: Nonce,
     },
     /// The chain is not the one that the run was started on (exit 9).
     #[error("{what} is not what it was when the run started")]
@@ -79,6 +88,9 @@ impl DriverError {
             Self::WalletMoved { .. } => Some(
                 "use a wallet for ogflow alone; publish nothing until its pool is empty".into(),
             ),
+            Self::LaneHeld { run, .. } => {
+                Some(format!("run `ogflow resume {run}` first: it goes on where it stopped"))
+            }
             Self::OtherChain { .. } => {
                 Some("check `--network` and the network's `rpc`; nothing was published".into())
             }

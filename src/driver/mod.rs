@@ -162,6 +162,9 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     let header = &past.header;
     guard(chain.as_ref(), header).await?;
     let lane = journal.lane(&LaneKey::of(header), &header.run)?;
+    if let Some((run, nonce)) = &lane.unsigned {
+        return Err(DriverError::LaneHeld { run: run.clone(), nonce: *nonce });
+    }
     let resumed = past.resume.is_some();
     let next_nonce = preflight::next_nonce(chain.as_ref(), header, (&lane, resumed)).await?;
     if let Some((lock, database)) = &drive.mark {

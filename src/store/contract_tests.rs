@@ -342,6 +342,7 @@ fn a_lane_shows_the_open_slots_of_other_runs(journal: &mut dyn Journal) {
         OpenSlot { nonce: Nonce(1), versions: vec![] },
     ];
     assert_eq!(seen.open, open);
+    assert_eq!((own.unsigned, seen.unsigned), (None, Some((run(1), Nonce(1)))));
 }
 
 fn a_lane_never_moves_over_open_slots_nor_back(journal: &mut dyn Journal) {

@@ -98,9 +98,12 @@ impl Journal for MemoryJournal {
 
     fn lane(&self, lane: &LaneKey, run: &RunId) -> Result<LaneState, StoreError> {
         let Some(lane) = self.held.lanes.get(lane) else { return Ok(LaneState::default()) };
-        let others = lane.slots.iter().filter(|(_, slot)| slot.state.is_live() && slot.run != *run);
-        let open = others.map(|(nonce, slot)| slot.open(*nonce)).collect();
-        Ok(LaneState { epoch: lane.epoch, next_nonce: lane.next_nonce, open })
+        let others =
+            || lane.slots.iter().filter(|(_, slot)| slot.state.is_live() && slot.run != *run);
+        let open = others().map(|(nonce, slot)| slot.open(*nonce)).collect();
+        let mut unsigned = others().filter(|(_, slot)| slot.versions.is_empty());
+        let unsigned = unsigned.next().map(|(nonce, slot)| (slot.run.clone(), *nonce));
+        Ok(LaneState { epoch: lane.epoch, next_nonce: lane.next_nonce, open, unsigned })
     }
 
     fn append(&mut self, batch: &Batch<'_>) -> Result<Appended, StoreError> {

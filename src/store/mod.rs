@@ -172,4 +172,7 @@ pub struct LaneState {
     pub next_nonce: Nonce,
     /// Slots that are not final, lowest first.
     pub open: Vec<OpenSlot>,
+    /// The lowest of them without a signed version, and the run that reserved it: nothing above
+    /// it can be mined before that run goes on.
+    pub unsigned: Option<(RunId, Nonce)>,
 }

@@ -124,7 +124,33 @@ pub(super) fn lane_state(
         .map_err(&sql)?;
     let Some((id, epoch, next_nonce)) = found else { return Ok(LaneState::default()) };
     let open = open_slots(conn, path, id, run)?;
-    Ok(LaneState { epoch: uint(epoch), next_nonce: Nonce(uint(next_nonce)), open })
+    let unsigned = unsigned_slot(conn, id, run).map_err(&sql)?;
+    let unsigned = match unsigned {
+        Some((name, nonce)) => {
+            let name = RunId::parse(&name);
+            let name = name.ok_or_else(|| corrupt(path.into(), "a run's id is none"))?;
+            Some((name, Nonce(uint(nonce))))
+        }
+        None => None,
+    };
+    Ok(LaneState { epoch: uint(epoch), next_nonce: Nonce(uint(next_nonce)), open, unsigned })
+}
+
+/// The lowest open slot of other runs that has no version, with its run.
+fn unsigned_slot(
+    conn: &Connection,
+    lane: i64,
+    run: &RunId,
+) -> rusqlite::Result<Option<(String, i64)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT run.run, slot.nonce FROM slot JOIN run ON run.id = slot.run
+         WHERE slot.lane = ?1 AND slot.state IN ('open', 'mined') AND run.run <> ?2
+           AND NOT EXISTS (SELECT 1 FROM signed
+                           WHERE signed.lane = slot.lane AND signed.nonce = slot.nonce)
+         ORDER BY slot.nonce LIMIT 1",
+    )?;
+    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    statement.query_row(params![lane, run.as_str()], row).optional()
 }
 
 fn open_slots(

@@ -120,9 +120,13 @@ impl Scene {
     }
 
     async fn start(&mut self) -> Result<Finish, DriverError> {
+        self.start_as(Self::run_id()).await
+    }
+
+    async fn start_as(&mut self, run: RunId) -> Result<Finish, DriverError> {
         let facts = self.chain.guard().await.unwrap();
         let start = preflight::Start {
-            run: Self::run_id(),
+            run,
             plan: &self.plan,
             bundle: Value::Null,
             facts: &facts,
@@ -384,4 +388,21 @@ async fn a_wallet_with_a_past_of_its_own_starts_where_that_ends() {
     assert_eq!(scene.start().await.unwrap().outcome, RunOutcome::Done);
     let lowest = held(&scene.disk).reserved.first().copied().unwrap();
     assert_eq!(lowest.nonce.0, 57);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_run_waits_for_one_that_holds_a_nonce_without_bytes() {
+    let mut scene = Scene::new();
+    held(&scene.disk).fails_signed = true;
+    drop(scene.start().await.unwrap_err());
+    assert!(!held(&scene.disk).reserved.is_empty());
+    let other = RunId::from_random(6);
+    let error = scene.start_as(other.clone()).await.unwrap_err();
+    let DriverError::LaneHeld { run, nonce } = &error else { panic!("{error:?}") };
+    assert_eq!((run, nonce.0), (&Scene::run_id(), 0));
+    assert_eq!(held(&scene.chain.state).sends, 0);
+
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
+    assert_eq!(scene.start_as(other).await.unwrap().outcome, RunOutcome::Done);
+    assert_eq!(scene.bought().len(), 22);
 }

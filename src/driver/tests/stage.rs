@@ -42,6 +42,8 @@ pub(super) struct Disk {
     pub(super) appends: usize,
     /// The append that fails, counted from 1.
     pub(super) failing: Option<usize>,
+    /// The next append that brings signed bytes fails.
+    pub(super) fails_signed: bool,
 }
 
 pub(super) type Shared<T> = Arc<Mutex<T>>;
@@ -68,7 +70,9 @@ impl Journal for Watched {
     fn append(&mut self, batch: &Batch<'_>) -> Result<Appended, StoreError> {
         let mut disk = held(&self.disk);
         disk.appends += 1;
-        if disk.failing == Some(disk.appends) {
+        let fails_signed = disk.fails_signed && !batch.signed.is_empty();
+        if fails_signed || disk.failing == Some(disk.appends) {
+            disk.fails_signed = false;
             let source = std::io::Error::other("the disk is broken");
             return Err(StoreError::Io { path: "journal".into(), source });
         }
