@@ -4,7 +4,6 @@
 //! temporary folder, then reads it from there; `TASKS=100000` takes as many tasks. Appends are
 //! synced, so their figure is the disk's as much as the program's.
 #![expect(clippy::disallowed_methods, reason = "a bench takes its size from the environment")]
-#![expect(missing_docs, reason = "the macros of criterion make public items")]
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -80,9 +80,7 @@ impl Conduct<'_> {
         watch.close();
         match finished {
             Ok(finish) => Ok((finish, watch.into_history())),
-            Err(error) => {
-                Err(of_driver(&error).or_help(format!("ogflow resume {run} goes on")))
-            }
+            Err(error) => Err(of_driver(&error).or_help(format!("ogflow resume {run} goes on"))),
         }
     }
 

@@ -87,12 +87,7 @@ fn no_item(plan: &Plan, place: u16, key: &str) -> Failure {
         .help("items are named by their key; the first one is taken without --item")
 }
 
-fn print(
-    plan: &Plan,
-    place: u16,
-    item: &PlanItem,
-    settings: &Settings,
-) -> Result<Exit, Failure> {
+fn print(plan: &Plan, place: u16, item: &PlanItem, settings: &Settings) -> Result<Exit, Failure> {
     let scope = plan.scope(place, &[]);
     let label = format!("{}/{}", plan.step_name(place), item.key);
     let wrong = |why: String| {

@@ -165,8 +165,7 @@ fn to_files(
     let mut errors = NewFile::begin(&failed)?;
     let counts = form.write(reader, &mut out, Some(&mut errors))?;
     out.finish()?;
-    let mut line =
-        format!("wrote {} to {}", counted(counts.accepted, "output"), path.display());
+    let mut line = format!("wrote {} to {}", counted(counts.accepted, "output"), path.display());
     if counts.failed > 0 || args.errors.is_some() {
         errors.finish()?;
         let count = counted(counts.failed, "failed task");

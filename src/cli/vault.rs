@@ -64,9 +64,8 @@ struct Order<'a> {
 
 fn written_amount(words: &[String]) -> Result<Wei, Failure> {
     let text = words.join(" ");
-    let amount = Wei::parse(&text).map_err(|error| {
-        Failure::of(Exit::Usage, &error).help(error.hint())
-    })?;
+    let amount =
+        Wei::parse(&text).map_err(|error| Failure::of(Exit::Usage, &error).help(error.hint()))?;
     if amount.is_zero() {
         return Err(Failure::usage("nothing would be deposited").help("write an amount above 0"));
     }
@@ -76,9 +75,9 @@ fn written_amount(words: &[String]) -> Result<Wei, Failure> {
 fn written_account(text: &str) -> Result<Address, Failure> {
     Address::parse_checksummed(text, None)
         .or_else(|error| {
-            let one_case = text.strip_prefix("0x").is_some_and(|hex| {
-                hex == hex.to_lowercase() || hex == hex.to_uppercase()
-            });
+            let one_case = text
+                .strip_prefix("0x")
+                .is_some_and(|hex| hex == hex.to_lowercase() || hex == hex.to_uppercase());
             if one_case { text.parse().map_err(|_| error) } else { Err(error) }
         })
         .map_err(|_| {

@@ -235,6 +235,9 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
             .prop_map(|(account, amount)| Event::DepositAsked { account, amount })
             .boxed(),
         moment().prop_map(|until| Event::DrainAsked { until }).boxed(),
+        (address(), wei())
+            .prop_map(|(account, amount)| Event::DepositAsked { account, amount })
+            .boxed(),
         Just(Event::RunEnded { outcome: RunOutcome::PausedFunds }).boxed(),
     ]
 }

@@ -134,7 +134,15 @@ pub(super) fn list(
 
 fn table(listed: &[Listed], now: Timestamp) -> Table {
     let mut table = Table::new(&[
-        "RUN", "PIPELINE", "NETWORK", "STATE", ">TASKS", ">SPENT / CAP", ">LOCKED", ">AGE", "",
+        "RUN",
+        "PIPELINE",
+        "NETWORK",
+        "STATE",
+        ">TASKS",
+        ">SPENT / CAP",
+        ">LOCKED",
+        ">AGE",
+        "",
     ]);
     for it in listed {
         let locked = it.wei("locked_wei");
@@ -159,8 +167,19 @@ fn csv(listed: &[Listed]) -> Result<String, Failure> {
     let wrong = |error: csv::Error| {
         Failure::new(Exit::Unexpected, "the rows cannot be written").because(error)
     };
-    out.write_record(["run", "pipeline", "network", "state", "started_at", "tasks", "confirmed", "failed", "spent_wei", "locked_wei"])
-        .map_err(wrong)?;
+    out.write_record([
+        "run",
+        "pipeline",
+        "network",
+        "state",
+        "started_at",
+        "tasks",
+        "confirmed",
+        "failed",
+        "spent_wei",
+        "locked_wei",
+    ])
+    .map_err(wrong)?;
     for it in listed {
         out.write_record([
             it.row.run.to_string(),

@@ -34,7 +34,11 @@ impl Shown<'_> {
             let ending = Ending { at, ..Ending::default() };
             let lines = report::summary::end(history.tally(), &ending, super::super::look(ui));
             ui.out(&lines.join("\n"))?;
-            ui.talk(&format!(" pipeline {}, state in {}", header.pipeline, self.folder.path().display()));
+            ui.talk(&format!(
+                " pipeline {}, state in {}",
+                header.pipeline,
+                self.folder.path().display()
+            ));
             ui.next(&format!("ogflow status {run} --tasks"));
             return Ok(Exit::Done);
         }
@@ -52,7 +56,8 @@ impl Shown<'_> {
     fn document(&self, header: &RunHeader, history: &History) -> Result<Value, Failure> {
         let tally = history.tally();
         let mut out = watch::figures(tally);
-        let steps: Vec<Value> = tally.steps().map(|(name, step)| step_json(name.as_str(), step)).collect();
+        let steps: Vec<Value> =
+            tally.steps().map(|(name, step)| step_json(name.as_str(), step)).collect();
         let nobody = RunId::from_random(0);
         let lane = LaneKey::of(header);
         let lane = self.views.lane(&lane, &nobody).map_err(|error| errors::of_store(&error))?;
@@ -115,7 +120,8 @@ impl Shown<'_> {
                 ui.data(&text)?;
             }
             RowFormat::Table => {
-                let mut table = Table::new(&["TASK", "STATE", ">ROUND", ">PAID", "ADDRESS", "REASON"]);
+                let mut table =
+                    Table::new(&["TASK", "STATE", ">ROUND", ">PAID", "ADDRESS", "REASON"]);
                 for row in &all {
                     table.row(vec![
                         Untrusted::from(row.label.as_str()).to_string(),
@@ -153,21 +159,26 @@ impl Shown<'_> {
             let mut document = listed.json();
             document["schema"] = json!("ogflow.status/v1");
             document["run"] = json!(run);
-            document["events"] = told.iter().map(|(at, text)| json!({"at": at, "what": text})).collect();
+            document["events"] =
+                told.iter().map(|(at, text)| json!({"at": at, "what": text})).collect();
             self.print(document)?;
             return Ok(Exit::Done);
         }
         let mut lines = vec![self.headline(&history, listed)?];
         let coin = Coin::of(&header.network);
         if let Some(address) = &listed.task {
-            let link = header.network.task_link(address).map_or_else(String::new, |link| format!("   {link}"));
+            let link = header
+                .network
+                .task_link(address)
+                .map_or_else(String::new, |link| format!("   {link}"));
             lines.push(format!(" task {address}{link}"));
         }
         let paid = coin.exact(listed.paid);
         lines.push(coin.line(format!(" round {}   paid {paid}", listed.round)));
         lines.extend(told.into_iter().map(|(at, text)| format!(" {at}  {text}")));
         let look = super::super::look(&self.settings.ui);
-        let lines: Vec<String> = lines.iter().map(|line| look.text(line.as_str()).into_owned()).collect();
+        let lines: Vec<String> =
+            lines.iter().map(|line| look.text(line.as_str()).into_owned()).collect();
         self.settings.ui.out(&lines.join("\n"))?;
         Ok(Exit::Done)
     }
@@ -182,10 +193,15 @@ impl Shown<'_> {
             });
         };
         let Some(sha256) = ended.output() else {
-            return Ok(format!(" {}: {}", listed.state.replace('_', ", "), Untrusted::from(listed.why.as_str())));
+            return Ok(format!(
+                " {}: {}",
+                listed.state.replace('_', ", "),
+                Untrusted::from(listed.why.as_str())
+            ));
         };
         let output = self.views.output(sha256).map_err(|error| errors::of_store(&error))?;
-        let text = output.map_or_else(String::new, |bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let text =
+            output.map_or_else(String::new, |bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ok(format!(" Task completed  {}", Untrusted::from(text)))
     }
 
@@ -221,7 +237,9 @@ fn happening(id: TaskId, event: &Event, coin: &Coin) -> Option<String> {
             format!("published   {address} in block {}, tx {tx_hash}", thousands(block.number))
         }
         Event::TaskAttempted { task } if own(task) => "attempted".to_owned(),
-        Event::ResponseSeen { task, response, .. } if own(task) => format!("responded   {response}"),
+        Event::ResponseSeen { task, response, .. } if own(task) => {
+            format!("responded   {response}")
+        }
         Event::OutputFetched { task, offer, len, .. } if own(task) => format!(
             "fetched     {len} bytes from provider {} for {}",
             offer.provider,

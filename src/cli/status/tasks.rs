@@ -68,7 +68,11 @@ pub(super) fn all(history: &History) -> Vec<Listed> {
                 paid: paid(&ended.outcome),
                 task: ended.task.address,
                 why: why.map_or_else(String::new, |(reason, message)| {
-                    if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") }
+                    if message.is_empty() {
+                        reason.to_owned()
+                    } else {
+                        format!("{reason}: {message}")
+                    }
                 }),
             }
         }));
