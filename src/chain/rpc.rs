@@ -1,9 +1,9 @@
 //! Endpoints: JSON-RPC over HTTP or in process, in batches, with quotas and bounded retries.
 //!
-//! * [`wire`]: one packet there and one back, and nothing believed about the reply.
+//! * `wire`: one packet there and one back, and nothing believed about the reply.
 //! * [`Endpoint`]: the batches of one node; a read that fails is repeated on the same endpoint.
-//! * [`pool`]: which endpoint is asked, and who gets a copy of a send.
-//! * [`timing`]: how long everything may take, by how far away the endpoint is.
+//! * `pool`: which endpoint is asked, and who gets a copy of a send.
+//! * `timing`: how long everything may take, by how far away the endpoint is.
 //!
 //! An endpoint's URL may hold a key, so it prints as scheme and host. No request is ever sent
 //! twice by a layer that nobody sees.

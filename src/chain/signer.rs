@@ -1,6 +1,6 @@
 //! The key, and what is ever signed with it (safety.md, section 11).
 //!
-//! A signer knows the four contracts and the calls of [`Call`](crate::units::Call), and nothing
+//! A signer knows the four contracts and the calls of [`Call`], and nothing
 //! else. It does not believe itself: every signature is recovered, and the bytes that would leave
 //! are decoded again and compared with what was asked. The key never prints.
 

@@ -6,7 +6,7 @@
 //! leaves the task to its expiry, as on the network: silence is the only failure there is.
 //!
 //! A container gets so many tasks at once, no more. One that does not call back keeps its place
-//! for [`PLACE_HELD`] and is waited for beyond that without a place, so that a handler
+//! for `PLACE_HELD` and is waited for beyond that without a place, so that a handler
 //! that raises does not stop the others.
 
 use std::collections::BTreeMap;
