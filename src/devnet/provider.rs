@@ -56,7 +56,8 @@ pub struct Providers {
 #[derive(Debug, Default)]
 pub struct Sight {
     tasks: Vec<Sighted>,
-    new_sources: Vec<Address>,
+    /// Sources with a provider who is not registered there yet, by its place in the crew.
+    missing: Vec<(Address, usize)>,
     nonces: Vec<u64>,
 }
 
@@ -148,14 +149,10 @@ impl Providers {
     /// Reads the blocks since the last look. Short: the node waits meanwhile.
     pub fn look(&mut self, node: &Node) -> Sight {
         let head = node.head();
-        let is_first = self.trail.is_empty();
         let from = self.first_unread(node);
         let wanted = |log: &alloy::primitives::Log| log.address == NEXUS;
-        let mut news = News::of(&node.logs(from, head.header.number, wanted));
-        if is_first {
-            // Those were registered for when the market opened.
-            news.new_sources.clear();
-        }
+        let news = News::of(&node.logs(from, head.header.number, wanted));
+        let missing = news.missing(&self.wallets);
         self.follow(node, from);
         let now = ChainTime::from_secs(head.header.timestamp);
         let mut published: Vec<_> = news.published.into_iter().collect();
@@ -168,7 +165,7 @@ impl Providers {
             }
         }
         let nonces = self.wallets.iter().map(|w| node.pending_count(w.address())).collect();
-        Sight { tasks, new_sources: news.new_sources, nonces }
+        Sight { tasks, missing, nonces }
     }
 
     /// Adds the blocks from `from` on to the trail, and forgets what lies too far back.
@@ -207,7 +204,7 @@ impl Providers {
         schema_of: &SchemaOf<'_>,
         now: Timestamp,
     ) -> Turn {
-        let Sight { mut tasks, new_sources, nonces } = sight;
+        let Sight { mut tasks, missing, nonces } = sight;
         let (knobs, market) = (&self.knobs, &self.market);
         let decisions: Vec<Option<Decision>> = tasks
             .par_iter_mut()
@@ -225,7 +222,7 @@ impl Providers {
             calls.extend(self.take(&seen, decision, now, &mut asks));
         }
         calls.extend(self.submissions(pins, now));
-        let txs = self.sign(&new_sources, calls, nonces);
+        let txs = self.sign(&missing, calls, nonces);
         Turn { txs, asks }
     }
 
@@ -282,13 +279,18 @@ impl Providers {
     }
 
     /// Signs registrations and calls, each provider's in their order.
-    fn sign(&self, sources: &[Address], calls: Vec<Call>, mut nonces: Vec<u64>) -> Vec<PoolTx> {
+    fn sign(
+        &self,
+        missing: &[(Address, usize)],
+        calls: Vec<Call>,
+        mut nonces: Vec<u64>,
+    ) -> Vec<PoolTx> {
         let mut txs = Vec::new();
-        for source in sources {
-            for (wallet, nonce) in self.wallets.iter().zip(&mut nonces) {
-                txs.extend(market::registration(wallet, *nonce, *source));
-                *nonce += 1;
-            }
+        for (source, provider) in missing {
+            let wallet = self.wallets.get(*provider).zip(nonces.get_mut(*provider));
+            let Some((wallet, nonce)) = wallet else { continue };
+            txs.extend(market::registration(wallet, *nonce, *source));
+            *nonce += 1;
         }
         let mut numbered = Vec::with_capacity(calls.len());
         for call in calls {
@@ -322,6 +324,8 @@ struct News {
     /// Tasks that were published and have neither a response nor an end.
     published: BTreeMap<Address, TaskNews>,
     new_sources: Vec<Address>,
+    /// Source and provider.
+    registered: BTreeSet<(Address, Address)>,
 }
 
 impl News {
@@ -354,12 +358,24 @@ impl News {
                 self.published.remove(&task);
             }
             ProtocolLog::SourcePublished { source } => self.new_sources.push(source),
+            ProtocolLog::Registered { provider, source, .. } => {
+                self.registered.insert((source, provider));
+            }
             ProtocolLog::TaskStatusChanged { .. }
             | ProtocolLog::ResponseStatusChanged { .. }
             | ProtocolLog::SourceStatusChanged { .. }
-            | ProtocolLog::SourceUpdated { .. }
-            | ProtocolLog::Registered { .. } => {}
+            | ProtocolLog::SourceUpdated { .. } => {}
         }
+    }
+
+    /// Who of `wallets` has not registered for a new source.
+    fn missing(&self, wallets: &[Wallet]) -> Vec<(Address, usize)> {
+        let pairs = self.new_sources.iter().flat_map(|source| {
+            let provider = wallets.iter().map(Wallet::address).enumerate();
+            provider.map(move |(place, provider)| (*source, provider, place))
+        });
+        let open = pairs.filter(|(source, who, _)| !self.registered.contains(&(*source, *who)));
+        open.map(|(source, _, place)| (source, place)).collect()
     }
 }
 
