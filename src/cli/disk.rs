@@ -33,7 +33,7 @@ impl Disk {
     /// # Errors
     /// When the folder cannot be opened.
     pub fn open(settings: &Settings, here: &Path, file: &Path) -> Result<Self, Failure> {
-        let folder = lexical(&here.join(file).parent().unwrap_or(here).to_path_buf());
+        let folder = lexical(here.join(file).parent().unwrap_or(here));
         let project = lexical(&settings.project);
         let root = if folder.starts_with(&project) { project } else { folder };
         let dir = Dir::open_ambient_dir(&root, ambient_authority()).map_err(|error| {
@@ -168,14 +168,14 @@ impl Loader for Disk {
 /// What went wrong with a file, as the pipeline speaks of it.
 fn failed(path: &str, error: io::Error) -> LoadError {
     let path = path.to_owned();
-    match error.kind() {
-        io::ErrorKind::NotFound => LoadError::Missing { path },
-        // What a link out of the folder gives.
-        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
-            LoadError::Outside { path }
-        }
-        _ => LoadError::Unreadable { path, source: error },
+    if error.kind() == io::ErrorKind::NotFound {
+        return LoadError::Missing { path };
     }
+    // What a link out of the folder gives.
+    if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() {
+        return LoadError::Outside { path };
+    }
+    LoadError::Unreadable { path, source: error }
 }
 
 /// The path without `.` and `..`, by its words alone.

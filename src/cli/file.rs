@@ -45,9 +45,12 @@ pub fn read(
         let stdin = io::stdin().lock().take(MOST_BYTES).read_to_end(&mut bytes);
         stdin.map_err(|error| unreadable(&path, &error))?;
     } else {
-        let file = fs::File::open(here.join(&path)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => missing(&path, here),
-            _ => unreadable(&path, &error),
+        let file = fs::File::open(here.join(&path)).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                missing(&path, here)
+            } else {
+                unreadable(&path, &error)
+            }
         })?;
         let read = file.take(MOST_BYTES).read_to_end(&mut bytes);
         read.map_err(|error| unreadable(&path, &error))?;

@@ -25,6 +25,9 @@ const LONG: Duration = Duration::from_secs(10 * 365 * 86_400);
 ///
 /// # Errors
 /// When there is no such step or item, or it cannot be rendered before a run.
+///
+/// # Panics
+/// Never: a checked pipeline has names for its steps.
 pub fn render(args: &RenderArgs, settings: &Settings, here: &Path) -> Result<Exit, Failure> {
     let checked = check::pipeline(settings, here, Some(&args.file), &args.params)?;
     let names: Vec<&str> = checked.pipeline.steps.iter().map(|step| step.name.as_str()).collect();

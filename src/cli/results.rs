@@ -134,9 +134,11 @@ fn to_stdout(
         Some(file) => form.write(reader, &mut stdout, Some(file))?,
         None => form.write(reader, &mut stdout, None)?,
     };
-    stdout.flush().map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::closed_pipe(),
-        _ => Failure::new(Exit::Unexpected, "stdout cannot be written").because(error),
+    stdout.flush().map_err(|error| {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Failure::closed_pipe();
+        }
+        Failure::new(Exit::Unexpected, "stdout cannot be written").because(error)
     })?;
     if let Some(file) = errors {
         file.finish()?;

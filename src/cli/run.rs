@@ -152,7 +152,7 @@ async fn start(
             on_exceed: prepared.plan.limits().on_exceed,
             plan: plan::document(&prepared),
         },
-        predicted_gas: prepared.summary.totals.gas.max,
+        predicted_gas: None,
         timeout: args.watch.timeout,
         plan: Arc::clone(&prepared.plan),
     };

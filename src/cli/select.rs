@@ -13,9 +13,9 @@ pub fn fields(value: Value, wanted: &[String]) -> Result<Value, Failure> {
     if wanted.is_empty() {
         return Ok(value);
     }
-    let objects: Vec<&Map<String, Value>> = match &value {
-        Value::Array(rows) => rows.iter().filter_map(Value::as_object).collect(),
-        other => other.as_object().into_iter().collect(),
+    let objects: Vec<&Map<String, Value>> = match value.as_array() {
+        Some(rows) => rows.iter().filter_map(Value::as_object).collect(),
+        None => value.as_object().into_iter().collect(),
     };
     for field in wanted {
         if !objects.is_empty() && objects.iter().all(|object| !object.contains_key(field)) {
@@ -28,21 +28,25 @@ pub fn fields(value: Value, wanted: &[String]) -> Result<Value, Failure> {
             }));
         }
     }
-    let keep = |object: Map<String, Value>| -> Value {
-        let kept = object.into_iter().filter(|(name, _)| wanted.contains(name));
-        Value::Object(kept.collect())
-    };
-    Ok(match value {
-        Value::Array(rows) => rows
-            .into_iter()
-            .map(|row| match row {
-                Value::Object(object) => keep(object),
-                other => other,
-            })
-            .collect(),
-        Value::Object(object) => keep(object),
-        other => other,
-    })
+    Ok(kept(value, wanted))
+}
+
+fn kept(value: Value, wanted: &[String]) -> Value {
+    match value {
+        Value::Array(rows) => rows.into_iter().map(|row| kept_row(row, wanted)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            kept_row(value, wanted)
+        }
+    }
+}
+
+fn kept_row(row: Value, wanted: &[String]) -> Value {
+    match row {
+        Value::Object(object) => {
+            object.into_iter().filter(|(name, _)| wanted.contains(name)).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => row,
+    }
 }
 
 #[cfg(test)]

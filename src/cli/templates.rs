@@ -232,7 +232,7 @@ fn about_input(input: &crate::pipeline::template::Input, width: usize) -> String
             let kinds: Vec<&str> = kinds.iter().filter_map(Value::as_str).collect();
             kinds.join(" or ")
         }
-        _ => "any".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "any".to_owned(),
     };
     let needed = match &input.default {
         None => "required".to_owned(),

@@ -23,6 +23,7 @@ pub enum ColorChoice {
 
 /// What is known about the two streams and what their reader asked for.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Surroundings {
     /// Whether stdin, stdout and stderr are terminals.
     pub terminals: [bool; 3],
@@ -98,6 +99,7 @@ pub struct Manner {
 
 /// The two streams.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Ui {
     manner: Manner,
     out_color: bool,

@@ -15,14 +15,14 @@ use super::errors::of_chain;
 use super::failure::{Exit, Failure};
 use super::place::{self, StatePlace};
 use super::question::{self, Spending};
-use super::settings::{ProgressChoice, Settings, SignerChoice};
+use super::settings::{Settings, SignerChoice};
 use super::watch::Manner;
 use super::{devnet, help, select};
-use crate::chain::{Chain, SurveyRequest};
+use crate::chain::{Chain, ChainFacts, SurveyRequest};
 use crate::driver::preflight::Start;
 use crate::driver::{Begin, facts};
 use crate::pipeline::Code;
-use crate::plan::{OnExceed, Plan};
+use crate::plan::Plan;
 use crate::report::layout::Coin;
 use crate::store::LaneKey;
 use crate::units::{Call, Wei};
@@ -128,66 +128,88 @@ async fn deposit(settings: &Settings, order: Order<'_>) -> Result<Exit, Failure>
     let account = order.account.unwrap_or(signer);
     let chain = connection.chain.as_ref();
     let found = chain.guard().await.map_err(|error| of_chain(&error))?;
-    let gas = gas(&connection, signer, account, order.amount).await?;
-    let needed = order.amount.saturating_add(gas);
     let wallet = chain.wallet_of(signer).await.map_err(|error| of_chain(&error))?.balance;
+    enough(&connection, signer, wallet, order.amount)?;
+    let gas = gas(&connection, signer, account, order.amount).await?;
+    enough(&connection, signer, wallet, order.amount.saturating_add(gas))?;
     let vault = chain.vault_of(account).await.map_err(|error| of_chain(&error))?.balance;
-    if wallet < needed {
-        let coin = Coin::of(&network);
-        let message = format!(
-            "the wallet has {}, and the deposit needs {} with gas",
-            coin.exact(wallet),
-            coin.rounded(needed)
-        );
-        return Err(Failure::new(Exit::Funds, message)
-            .coded(Code::E0812)
-            .help(format!("send {} to {signer}", coin.rounded(needed.saturating_sub(wallet)))));
-    }
     show(settings, &connection, &order, (vault, wallet, gas));
     ask(settings, &connection, &order, account != signer)?;
-    let state = StatePlace::open(settings)?;
-    let lane = LaneKey { chain_id: network.chain_id, genesis: found.genesis, wallet: signer };
-    let lock = state.lock_wallet(settings, &connection, &lane)?;
-    let plan = Plan::without_steps(&network);
-    let (run, seed) = place::random_run();
-    let header = Start {
-        run: run.clone(),
-        plan: &plan,
-        bundle: Value::Null,
-        facts: &found,
-        signer,
-        payer: account,
-        cap: order.max_spend,
-        at: clock::now(),
-        seed,
-    }
-    .header();
-    let conduct = Conduct {
-        settings,
-        connection: &connection,
-        state: &state,
-        run: run.clone(),
-        facts: facts(&header),
-        begin: Begin::Deposit { header, account, amount: order.amount },
-        lock,
-        manner: Manner {
-            progress: ProgressChoice::None,
-            show: settings.show,
-            json: false,
-            on_exceed: OnExceed::Stop,
-            plan: Value::Null,
-        },
-        predicted_gas: None,
-        timeout: None,
-        plan: Arc::new(plan),
-    };
-    let (finish, history) = conduct.quietly().await?;
-    let Some(hash) = history.deposit() else {
-        let exit = super::conduct::exit_of(finish.outcome);
-        return Err(Failure::new(exit, "the deposit is not final")
-            .help(format!("ogflow resume {run} goes on with it")));
-    };
+    let ordered = Ordered { order: &order, signer, account, found };
+    let hash = ordered.send(settings, &connection).await?;
     done(settings, &connection, account, hash).await
+}
+
+/// Whether the wallet has what the deposit needs.
+fn enough(
+    connection: &Connection,
+    signer: Address,
+    wallet: Wei,
+    needed: Wei,
+) -> Result<(), Failure> {
+    if wallet >= needed {
+        return Ok(());
+    }
+    let coin = Coin::of(&connection.network);
+    let message = format!(
+        "the wallet has {}, and the deposit needs {} and gas",
+        coin.exact(wallet),
+        coin.rounded(needed)
+    );
+    Err(Failure::new(Exit::Funds, message)
+        .coded(Code::E0812)
+        .help(format!("send {} to {signer}", coin.rounded(needed.saturating_sub(wallet)))))
+}
+
+/// A deposit that the reader said yes to.
+struct Ordered<'a> {
+    order: &'a Order<'a>,
+    signer: Address,
+    account: Address,
+    found: ChainFacts,
+}
+
+impl Ordered<'_> {
+    /// Sends it through a run of its own, and gives the transaction once it is final.
+    async fn send(self, settings: &Settings, connection: &Connection) -> Result<B256, Failure> {
+        let Self { order, signer, account, found } = self;
+        let state = StatePlace::open(settings)?;
+        let chain_id = connection.network.chain_id;
+        let lane = LaneKey { chain_id, genesis: found.genesis, wallet: signer };
+        let lock = state.lock_wallet(settings, connection, &lane)?;
+        let plan = Plan::without_steps(&connection.network);
+        let (run, seed) = place::random_run();
+        let header = Start {
+            run: run.clone(),
+            plan: &plan,
+            bundle: Value::Null,
+            facts: &found,
+            signer,
+            payer: account,
+            cap: order.max_spend,
+            at: clock::now(),
+            seed,
+        }
+        .header();
+        let conduct = Conduct {
+            settings,
+            connection,
+            state: &state,
+            run: run.clone(),
+            facts: facts(&header),
+            begin: Begin::Deposit { header, account, amount: order.amount },
+            lock,
+            manner: Manner::silent(settings.show),
+            predicted_gas: None,
+            timeout: None,
+            plan: Arc::new(plan),
+        };
+        let (finish, history) = conduct.quietly().await?;
+        history.deposit().ok_or_else(|| {
+            Failure::new(super::conduct::exit_of(finish.outcome), "the deposit is not final")
+                .help(format!("ogflow resume {run} goes on with it"))
+        })
+    }
 }
 
 /// What the deposit may cost in gas.

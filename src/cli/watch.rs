@@ -40,13 +40,27 @@ pub struct Manner {
 }
 
 impl Manner {
+    /// A run that is not watched.
+    pub const fn silent(show: Show) -> Self {
+        Self {
+            progress: ProgressChoice::None,
+            show,
+            json: false,
+            on_exceed: OnExceed::Stop,
+            plan: Value::Null,
+        }
+    }
+
     /// The manner that `auto` means on this stderr.
     pub fn settle(progress: ProgressChoice, ui: &Ui) -> ProgressChoice {
         match progress {
             ProgressChoice::Auto if ui.quiet() => ProgressChoice::None,
             ProgressChoice::Auto if ui.err_is_terminal() && !ui.accessible() => ProgressChoice::Bar,
             ProgressChoice::Auto => ProgressChoice::Plain,
-            chosen => chosen,
+            ProgressChoice::Bar
+            | ProgressChoice::Plain
+            | ProgressChoice::Json
+            | ProgressChoice::None => progress,
         }
     }
 }

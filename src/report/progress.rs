@@ -11,6 +11,8 @@ use crate::units::Timestamp;
 
 /// The longest silence of plain lines.
 const QUIET: Duration = Duration::from_secs(30);
+/// The least time between two plain lines of a step under way.
+const PACE: Duration = Duration::from_secs(1);
 /// A plain line each time that this many percent more of a step have ended.
 const SHARE: u64 = 5;
 /// Columns of the bar.
@@ -44,7 +46,7 @@ impl Progress {
     }
 
     /// The lines for a screen that cannot be drawn over, if it is time for some: the start and
-    /// the end of steps, each 5 % of a step, and each 30 s.
+    /// the end of steps, each 5 % of a step but not more than one a second, and each 30 s.
     ///
     /// To be asked after each fact that was observed, with it, and on a timer without one.
     pub fn plain(&mut self, fact: Option<Fact<'_>>, now: Timestamp) -> Vec<String> {
@@ -52,15 +54,16 @@ impl Progress {
             fact.and_then(|fact| self.milestone(fact)).into_iter().collect();
         let shares: Vec<u64> = self.tally.steps().map(|(_, step)| share(step)).collect();
         self.said.resize(shares.len(), 0);
-        let quiet = now.since(self.spoke_at) >= QUIET;
+        let silence = now.since(self.spoke_at);
+        let (quiet, paced) = (silence >= QUIET, silence >= PACE);
         for (place, (name, step)) in self.tally.steps().enumerate() {
             let moved = shares[place] > self.said[place];
             let busy = step.started && step.end.is_none() && step.tasks() > 0;
-            if busy && (moved || quiet) {
+            if busy && (quiet || moved && paced) {
                 lines.push(self.step_line(name.as_str(), step, now));
+                self.said[place] = shares[place];
             }
         }
-        self.said = shares;
         if !lines.is_empty() {
             self.spoke_at = now;
         }

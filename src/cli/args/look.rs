@@ -56,7 +56,7 @@ pub enum ResultFormat {
     Json,
     /// Comma-separated values.
     Csv,
-    /// The answer file of OpenAI's batch interface.
+    /// The output file of `OpenAI`'s batch interface.
     OpenaiBatch,
     /// A file for each output.
     Raw,
@@ -171,7 +171,7 @@ pub struct DevnetArgs {
 #[derive(Debug, Subcommand)]
 pub enum DevnetCommand {
     /// Serve it to other programs, until Ctrl-C.
-    Up(DevnetUpArgs),
+    Up(Box<DevnetUpArgs>),
     /// Stop the one that serves this project.
     Down,
     /// Forget its chain.

@@ -52,6 +52,9 @@ impl Served {
     ///
     /// # Errors
     /// When the folder cannot be written.
+    ///
+    /// # Panics
+    /// Never: a note is plain data.
     pub fn leave(&self, folder: &Path) -> Result<(), ServedError> {
         let path = folder.join(NOTE);
         let text = serde_json::to_string(self).expect("a note is plain data");

@@ -32,6 +32,9 @@ impl Listed {
     }
 
     fn tasks(&self) -> String {
+        if self.count("tasks") == 0 {
+            return "–".to_owned();
+        }
         let total = match self.figures["known"].as_bool() {
             Some(true) => self.count("tasks").to_string(),
             Some(false) | None => format!("{}+", self.count("tasks")),
