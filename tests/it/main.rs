@@ -3,8 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod abi;
+mod architecture;
+mod bad_files;
+mod bad_items;
 mod chain;
+mod commands;
 mod interop_anvil;
 mod interop_kit;
 mod interop_sdk;
 mod interop_vader;
+mod money;
+mod runs;
+mod streams;
+mod support;

@@ -1,0 +1,160 @@
+//! Real money, questions that nobody can answer, keys, and hostile projects.
+
+use std::fs;
+
+use crate::support::{HELLO, Net, Project};
+
+/// A project on the network `lab`, whose money counts as real, with a key that has none.
+fn lab(net: &Net, more: &str) -> Project {
+    let echo = net.ready["sources"]["echo"].as_str().unwrap();
+    let project = Project::with(&HELLO.replace("builtin:echo", &format!("\"{echo}\"")));
+    let config = project.home().join(".config/ogflow");
+    fs::create_dir_all(&config).unwrap();
+    fs::write(config.join("config.toml"), net.profile(more)).unwrap();
+    project.var("OGFLOW_NETWORK", "lab")
+}
+
+/// The key of the devnet's own account, which has money.
+fn rich(net: &Net) -> String {
+    net.get("private_key").to_owned()
+}
+
+/// A key that nobody has ever given anything.
+const POOR: &str = "0x0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+#[test]
+fn no_signer_is_exit_4_and_plan_works_without_one() {
+    let net = Net::up(&[]);
+    let project = lab(&net, "real_money = false");
+    project.run(&["run", "--yes"]).exits(4).says(&["E0801", "--account", "OGFLOW_PRIVATE_KEY"]);
+    project.run(&["plan"]).exits(0).prints(&["no signer"]);
+    project.spent_nothing();
+}
+
+#[test]
+fn an_empty_vault_is_exit_5_with_the_command_that_fills_it() {
+    let net = Net::up(&[]);
+    let project = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", POOR);
+    project.run(&["run", "--yes"]).exits(5).says(&[
+        "E0811",
+        "ogflow vault deposit",
+        "--network lab",
+    ]);
+    project.run(&["vault", "deposit", "1 OGPU", "--yes"]).exits(5).says(&["E0812"]);
+    project.spent_nothing();
+}
+
+#[test]
+fn off_a_terminal_nothing_waits_for_an_answer() {
+    let net = Net::up(&[]);
+    let key = rich(&net);
+    let test = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", &key);
+    test.run(&["run"]).exits(4).says(&["E0802", "--yes"]);
+    test.spent_nothing();
+    test.run(&["run", "--yes"]).exits(0);
+    let real = lab(&net, "").var("OGFLOW_PRIVATE_KEY", &key);
+    real.run(&["run"]).exits(4).says(&["E0802", "real money"]);
+    real.run(&["run", "--yes"]).exits(4).says(&["E0803", "--max-spend"]);
+    real.spent_nothing();
+    real.run(&["run", "--yes", "--max-spend", "1 OGPU"]).exits(0).says(&["warning:", "keystore"]);
+}
+
+#[test]
+fn what_is_spent_is_never_above_the_cap() {
+    let net = Net::up(&[]);
+    let project = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", &rich(&net));
+    project.run(&["run", "--yes", "--max-spend", "0.0001 OGPU"]).exits(6).says(&["E0821"]);
+    project.spent_nothing();
+}
+
+#[test]
+fn a_wrong_chain_id_is_refused_before_anything_is_signed() {
+    let net = Net::up(&[]);
+    let project = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", &rich(&net));
+    let config = project.home().join(".config/ogflow/config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("chain_id = 31337", "chain_id = 31338")).unwrap();
+    project.run(&["run", "--yes"]).exits(9).says(&["E0911", "31337", "31338"]);
+    project.spent_nothing();
+    fs::write(&config, text.replace("vault = \"0x15905", "vault = \"0x25905")).unwrap();
+    let ran = project.run(&["run", "--yes"]);
+    assert!(ran.code == 9 || ran.code == 3, "{ran:?}");
+    project.spent_nothing();
+}
+
+#[test]
+fn a_node_that_is_down_is_exit_7_after_a_bounded_time() {
+    let net = Net::up(&[]);
+    let project = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", POOR);
+    let ran = project.run(&["run", "--yes", "--rpc-url", "http://127.0.0.1:9"]).exits(7);
+    assert!(ran.stderr.contains("E0901") && ran.stderr.contains("127.0.0.1:9"), "{}", ran.stderr);
+    project.spent_nothing();
+}
+
+#[test]
+fn a_project_cannot_bend_a_network_with_real_money_off_a_terminal() {
+    let project = Project::with(HELLO).var("OGFLOW_PRIVATE_KEY", POOR);
+    project.write("ogflow.toml", "[networks.mainnet]\nrpc = [\"http://127.0.0.1:9\"]\n");
+    let run = ["run", "--network", "mainnet", "--yes", "--max-spend", "1 OGPU"];
+    let pipeline = HELLO.replace("builtin:echo", "\"0x00000000000000000000000000000000000000aa\"");
+    project.write("p.yaml", &pipeline);
+    project.run(&run).exits(4).says(&["rpc", "mainnet"]);
+    project.write("ogflow.toml", "");
+    project.write(".env", "OGFLOW_RPC_URL=http://127.0.0.1:9\n");
+    project.run(&run).exits(4).says(&["Using OGFLOW_RPC_URL from", "rpc"]);
+}
+
+#[test]
+fn a_project_cannot_pick_the_key_or_say_that_money_is_play_money() {
+    let project = Project::with(HELLO);
+    project.write("ogflow.toml", "account = \"alice\"\n");
+    project.run(&["plan"]).exits(3).says(&["may not"]);
+    project.write("ogflow.toml", "[networks.mainnet]\nreal_money = false\n");
+    project.run(&["plan", "--network", "mainnet"]).exits(3).says(&["real_money"]);
+    project.write("ogflow.toml", "yes = true\n");
+    project.run(&["plan"]).exits(3).says(&["line 1"]);
+}
+
+#[test]
+fn the_key_is_in_no_stream_and_no_file() {
+    let net = Net::up(&[]);
+    let key = rich(&net);
+    let project = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", &key);
+    let needle = key.trim_start_matches("0x").to_lowercase();
+    let ran = project.run(&["run", "--yes", "-vv"]).exits(0);
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).to_lowercase().contains(&needle));
+    for file in crate::support::files(&project.path()) {
+        let bytes = fs::read(project.path().join(&file)).unwrap();
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        assert!(!text.contains(&needle), "the key is in {file}");
+        let raw: Vec<u8> = (0..needle.len() / 2)
+            .map(|at| u8::from_str_radix(&needle[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        assert!(!bytes.windows(raw.len()).any(|window| window == raw), "the key is in {file}");
+    }
+}
+
+#[test]
+fn the_pythons_variable_signs_too_and_a_bad_key_is_not_shown() {
+    let net = Net::up(&[]);
+    let project = lab(&net, "real_money = false").var("CLIENT_PRIVATE_KEY", &rich(&net));
+    project.run(&["run", "--yes"]).exits(0).says(&["CLIENT_PRIVATE_KEY"]);
+    let bad = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", "0xcanary");
+    let ran = bad.run(&["run", "--yes"]).exits(4).says(&["E0801"]);
+    assert!(!ran.stderr.contains("canary"));
+}
+
+#[test]
+fn a_pin_service_that_is_down_is_exit_7_and_the_run_can_be_resumed() {
+    let net = Net::up(&[]);
+    let project = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", &rich(&net));
+    let config = project.home().join(".config/ogflow/config.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    let down = good.replace(net.get("pin_url"), "http://127.0.0.1:9/file/create");
+    assert_ne!(good, down);
+    fs::write(&config, down).unwrap();
+    project.run(&["run", "--yes"]).exits(7).says(&["E0902"]);
+    fs::write(&config, good).unwrap();
+    project.run(&["resume", "--yes"]).exits(0);
+    assert_eq!(project.run(&["results", "latest"]).exits(0).lines().len(), 1);
+}
