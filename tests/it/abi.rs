@@ -96,9 +96,8 @@ fn facts() -> Result<Facts, String> {
     Ok(serde_json::from_str(&text).unwrap())
 }
 
-#[expect(clippy::disallowed_macros, reason = "says which test did not run, and why")]
 fn facts_or_say_why(test: &str) -> Option<Facts> {
-    facts().map_err(|why| eprintln!("{test}: not run because {why}")).ok()
+    facts().map_err(|why| super::interop_kit::say_not_run(test, &why)).ok()
 }
 
 #[test]

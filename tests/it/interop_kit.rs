@@ -45,10 +45,15 @@ pub(crate) fn tools(test: &str) -> Option<Tools> {
     let what = missing.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(missing);
     let why = format!("{} is missing; tests/run.sh installs it", what.display());
     assert!(std::env::var_os("OGFLOW_INTEROP").is_none(), "{test} cannot run: {why}");
-    // Past the macros, whose output the test runner keeps to itself when a test passes.
+    say_not_run(test, &why);
+    None
+}
+
+/// Says that a test did not run, past the macros, whose output the test runner keeps to itself
+/// when a test passes.
+pub(crate) fn say_not_run(test: &str, why: &str) {
     let line = format!("not run: {test}: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-    None
 }
 
 /// A child process that is killed when the test is over, however it ends.
