@@ -241,6 +241,9 @@ impl Failure {
 
     /// All that is said about it.
     fn text(&self, ui: &Ui) -> String {
+        if self.exit == Exit::Declined {
+            return format!("Stopped: {}.", self.message);
+        }
         let mut lines = vec![match self.code {
             Some(code) => format!("{} {}", ui.err_bold(&format!("error[{code}]:")), self.message),
             None => format!("{} {}", ui.err_bold("error:"), self.message),

@@ -69,9 +69,28 @@ pub fn main() -> ExitCode {
     };
     let around = Surroundings::look(|name| env.get(name).map(str::to_owned));
     let early = Ui::new(&around, args.global.manner(None, None));
+    trace(&args.global, &env);
     let exit =
         perform(args, env).unwrap_or_else(|failure| problems::tell_failure(&failure, &early));
     ExitCode::from(exit.code())
+}
+
+/// Lets traces through to stderr: by the number of `-v`, else as `OGFLOW_LOG` says.
+fn trace(flags: &args::GlobalArgs, env: &Environment) {
+    use tracing_subscriber::EnvFilter;
+    let by_flag = match flags.verbose {
+        0 => None,
+        1 => Some("ogflow=info"),
+        2 => Some("ogflow=debug"),
+        _ => Some("ogflow=trace"),
+    };
+    let Some(words) = by_flag.or_else(|| env.get("OGFLOW_LOG")) else { return };
+    let traces = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(words))
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    // Only a second call could fail, and there is none.
+    let _ignored = traces.try_init();
 }
 
 /// Does one command.

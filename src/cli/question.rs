@@ -81,6 +81,8 @@ pub struct Spending<'a> {
     pub what: String,
     /// The most that it can cost; `None` is unbounded.
     pub most: Option<Wei>,
+    /// What the money does: `spend up to`, `deposit`.
+    pub verb: &'static str,
     /// The name that a large amount asks for as well.
     pub name: &'a str,
     /// Whether somebody set a cap that is not the plan's own maximum.
@@ -114,11 +116,13 @@ pub fn spend(settings: &Settings, spending: &Spending<'_>) -> Result<(), Failure
     let most = shown_amount(spending.most.unwrap_or(Wei::ZERO));
     let symbol = &spending.network.symbol;
     if !spending.network.real_money {
-        let question = format!("Spend up to {most} {symbol} on {}?", spending.network.name);
+        let name = &spending.network.name;
+        let question = format!("{} {most} {symbol} on {name}?", capitalized(spending.verb));
         return if yes(settings, &question, "--yes")? { Ok(()) } else { Err(declined()) };
     }
     settings.ui.say(&spending.what);
-    let question = format!("Type {most} to spend up to {most} {symbol}, or press Enter to stop: ");
+    let verb = spending.verb;
+    let question = format!("Type {most} to {verb} {most} {symbol}, or press Enter to stop: ");
     if !can_ask(settings) {
         return Err(nobody_to_ask(question.trim_end_matches([':', ' ']), "--yes with --max-spend"));
     }
@@ -133,6 +137,12 @@ pub fn spend(settings: &Settings, spending: &Spending<'_>) -> Result<(), Failure
         }
     }
     Ok(())
+}
+
+/// The words with a capital letter at their start.
+fn capitalized(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The end of a command that the reader said no to.

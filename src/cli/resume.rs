@@ -233,7 +233,10 @@ fn ask(
     let what = format!("Go on with run {} on {}{kind}{shown}.", header.run, network.name);
     let name = &header.pipeline;
     let capped = most.is_some();
-    question::spend(settings, &Spending { network, what, most, name, capped, yes: again.yes })
+    question::spend(
+        settings,
+        &Spending { network, what, most, verb: "spend up to", name, capped, yes: again.yes },
+    )
 }
 
 /// The plan of a run, made again from its record.

@@ -184,6 +184,7 @@ fn spending<'a>(args: &RunArgs, prepared: &'a Prepared, cap: Option<Wei>) -> Spe
     let summary = &prepared.summary;
     let network = &prepared.connection.network;
     let publish = match summary.totals.publish.max {
+        Some(1) if summary.totals.publish.min == 1 => "1 task".to_owned(),
         Some(most) if most == summary.totals.publish.min => format!("{most} tasks"),
         Some(most) => format!("{} to {most} tasks", summary.totals.publish.min),
         None => format!("at least {} tasks", summary.totals.publish.min),
@@ -200,6 +201,7 @@ fn spending<'a>(args: &RunArgs, prepared: &'a Prepared, cap: Option<Wei>) -> Spe
         network,
         what: format!("Publish {publish} on {}{kind}: {planned}{most}.", network.name),
         most: cap,
+        verb: "spend up to",
         name: &prepared.checked.pipeline.name,
         capped: prepared.cap.is_some(),
         yes: args.yes,

@@ -265,6 +265,7 @@ fn ask(
             network,
             what: format!("Deposit {amount} on {}{whose}.", network.name),
             most: Some(order.amount),
+            verb: "deposit",
             name: "vault deposit",
             capped: order.max_spend.is_some(),
             yes: order.yes,

@@ -53,9 +53,12 @@ impl Manner {
 
     /// The manner that `auto` means on this stderr.
     pub fn settle(progress: ProgressChoice, ui: &Ui) -> ProgressChoice {
+        // Traces and a block that redraws itself would write over each other.
+        let traced = tracing::enabled!(tracing::Level::INFO);
+        let block = ui.err_is_terminal() && !ui.accessible() && !traced;
         match progress {
             ProgressChoice::Auto if ui.quiet() => ProgressChoice::None,
-            ProgressChoice::Auto if ui.err_is_terminal() && !ui.accessible() => ProgressChoice::Bar,
+            ProgressChoice::Auto if block => ProgressChoice::Bar,
             ProgressChoice::Auto => ProgressChoice::Plain,
             ProgressChoice::Bar
             | ProgressChoice::Plain
@@ -166,6 +169,7 @@ impl Watch {
         inner.draw(clock::now(), &self.ui);
         if let Some(bar) = inner.bar.take() {
             bar.abandon();
+            self.ui.say("");
         }
     }
 

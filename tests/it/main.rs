@@ -8,6 +8,7 @@ mod bad_files;
 mod bad_items;
 mod chain;
 mod commands;
+mod hostile;
 mod interop_anvil;
 mod interop_kit;
 mod interop_sdk;
