@@ -24,7 +24,7 @@ PIPELINE = """version: 1
 name: bench
 params:
   source: {{ type: string, default: "builtin:echo" }}
-budget: {{ max: 1000 OGPU }}
+budget: {{ max: 10000 OGPU }}
 limits: {{ in_flight: 20000{limits} }}
 steps:
   echo:
@@ -159,6 +159,11 @@ symbol = "OGPU"
 window = 4096
 rpc_batch = 100
 real_money = false
+
+[limits]
+publish_rate = "100000/s"
+burst = 100000
+pin_rate = "100000/s"
 """, encoding="utf-8")
             first = mined(address)
             environment = {**os.environ, "OGFLOW_PRIVATE_KEY": keys["ogflow"]}

@@ -136,7 +136,11 @@ fn enter(directory: Option<&std::path::Path>) -> Result<PathBuf, Failure> {
 /// The runtime for what waits on the network. The caller's thread drives the loop; the rest has
 /// threads of its own.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    /// Each thread keeps memory of its own, so few of them hold much less of it than many.
+    const BLOCKING_THREADS: usize = 12;
+
     tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Unexpected, "no threads to work with").because(error))

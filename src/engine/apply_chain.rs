@@ -286,6 +286,9 @@ impl Engine {
     pub(super) fn slot_mined(&mut self, nonce: Nonce, seq: Seq, (block, ok): (BlockRef, bool)) {
         let Some(lane) = &mut self.lane else { return };
         let slot = lane.slot(nonce);
+        if ok && lane.slots.get(&nonce).is_some_and(Publication::is_pending) {
+            lane.widen();
+        }
         lane.change(nonce, |publication| {
             publication.unexplained = 0;
             publication.state = PublicationState::Mined { seq, block, ok };
@@ -319,9 +322,6 @@ impl Engine {
         let Some(publication) = lane.close(nonce) else { return };
         // This view brought something: the next one may bring the rest.
         lane.view_wanted |= lane.has_mined_up_to(self.final_number);
-        if matches!(end, SlotEnd::Ok { .. }) {
-            lane.widen();
-        }
         if matches!(end, SlotEnd::Foreign) {
             lane.quarantined = true;
             self.foreign += 1;

@@ -1,7 +1,7 @@
 //! The slots of a wallet: which are bound, in which order bytes leave, how many may be open.
 //!
 //! Bytes leave in nonce order: a slot whose lower neighbour is not signed waits, so neither a
-//! crash nor a failing signer makes a gap in a pool. The window grows by one with each final
+//! crash nor a failing signer makes a gap in a pool. The window grows by one with each mined
 //! slot and is halved when a pool says that it is full.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,7 +99,7 @@ impl Lane {
         Some(publication)
     }
 
-    /// A slot was used up as it should: one more may be open.
+    /// A slot was mined as it should be: one more may be open.
     pub(super) fn widen(&mut self) {
         self.window = self.window.saturating_add(1).min(self.cap);
     }
