@@ -5,6 +5,7 @@ Usage: run.py OGFLOW [plan] [devnet] [anvil]
 Prints one line a figure. Every ratio is of rates measured in the same run, so that it holds on a busy machine.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -78,7 +79,20 @@ def bench_devnet(rows: int = 10_000) -> None:
         say(f"resume of that finished run", f"{seconds:.2f} s, peak {peak:.0f} MB")
 
 
-def bench_anvil(count: int = 3_000, sdk_count: int = 20) -> None:
+@contextlib.contextmanager
+def pin_service():
+    """The pin endpoint and gateway of a devnet of its own; gives its URL."""
+    with tempfile.TemporaryDirectory() as folder:
+        child = subprocess.Popen([OGFLOW, "devnet", "up", "--port", "0", "--json"], cwd=folder,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            yield json.loads(child.stdout.readline())["url"]
+        finally:
+            child.kill()
+            child.wait()
+
+
+def bench_anvil(count: int = 6_000, sdk_count: int = 20) -> None:
     from eth_account import Account
     from ogpu.client import DeliveryMethod
     from ogpu.protocol._base import load_contract
@@ -93,10 +107,9 @@ def bench_anvil(count: int = 3_000, sdk_count: int = 20) -> None:
         [str(ROOT / "tests/interop/node_modules/.bin/anvil"), "--block-time", "1", "--gas-limit", "100000000000",
          "--silent", "--port", str(port)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    pins = subprocess.Popen([sys.executable, str(ROOT / "tests/interop/pin_server.py"), "0"],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    services = contextlib.ExitStack()
     try:
-        pin = pins.stdout.readline().split()[-1]
+        pin = services.enter_context(pin_service())
         node = lab.Node(rpc)
         for _ in range(100):
             try:
@@ -192,7 +205,7 @@ pin_rate = "100000/s"
         say("anvil, the Python SDK's publish_task in a loop", f"{theirs:.2f} tasks/s, ratio {theirs / plain:.4f}")
     finally:
         anvil.kill()
-        pins.kill()
+        services.close()
 
 
 for part in PARTS:

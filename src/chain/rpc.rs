@@ -11,7 +11,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alloy::rpc::client::{RpcClient, Waiter};
@@ -28,6 +28,7 @@ use super::classify::is_rate_limit;
 use super::error::{ChainError, Fault};
 use super::reverts;
 use crate::units::Untrusted;
+use crate::units::time::Rate;
 
 mod notice;
 pub(super) mod pool;
@@ -43,8 +44,9 @@ mod tests;
 
 /// The most requests in a batch until a network says more.
 const DEFAULT_BATCH: usize = 32;
-/// Requests per second to a node that is not ours.
-const PUBLIC_RATE: NonZeroU32 = NonZeroU32::new(25).expect("25 is not zero");
+/// Exchanges per second with a node that is not on this machine, until a run says how many.
+const PUBLIC_RATE: Rate =
+    Rate { count: NonZeroU32::new(20).expect("20 is not zero"), per_ms: 1000 };
 /// How long an endpoint is left alone when it asks for fewer requests without saying how long.
 const DEFAULT_REST: Duration = Duration::from_secs(1);
 /// The longest rest that an endpoint can ask for.
@@ -95,7 +97,7 @@ pub struct Endpoint {
     name: String,
     client: RpcClient,
     timing: Timing,
-    quota: Option<DefaultDirectRateLimiter>,
+    quota: Mutex<Option<Arc<DefaultDirectRateLimiter>>>,
     rest_until: Mutex<Option<Instant>>,
     batch: AtomicUsize,
     by_hash: AtomicBool,
@@ -127,8 +129,9 @@ impl Endpoint {
     pub fn http_with(url: &Url, timing: Timing) -> Result<Self, Fault> {
         let near = is_loopback(url);
         let wire = Wire::http(url, &timing, near)?;
-        let quota = (!near).then(|| RateLimiter::direct(Quota::per_second(PUBLIC_RATE)));
-        Ok(Self { quota, ..Self::over(shown(url), wire, timing) })
+        let endpoint = Self::over(shown(url), wire, timing);
+        endpoint.set_quota((!near).then_some(PUBLIC_RATE));
+        Ok(endpoint)
     }
 
     /// A node in this process: the router that would serve it over HTTP.
@@ -147,7 +150,7 @@ impl Endpoint {
             name,
             client: RpcClient::new(wire, true),
             timing,
-            quota: None,
+            quota: Mutex::default(),
             rest_until: Mutex::new(None),
             batch: AtomicUsize::new(DEFAULT_BATCH),
             by_hash: AtomicBool::new(true),
@@ -286,9 +289,19 @@ impl Endpoint {
         if let Some(until) = until {
             tokio::time::sleep_until(until).await;
         }
-        if let Some(quota) = &self.quota {
+        let quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(quota) = quota {
             quota.until_ready().await;
         }
+    }
+
+    /// Makes exchanges start at this rate, a second's worth of them at once; `None` never waits.
+    pub(super) fn set_quota(&self, rate: Option<Rate>) {
+        let limiter = rate.and_then(|rate| {
+            let even = Quota::with_period(rate.interval().max(Duration::from_nanos(1)))?;
+            Some(Arc::new(RateLimiter::direct(even.allow_burst(rate.in_a_second()))))
+        });
+        *self.quota.lock().unwrap_or_else(PoisonError::into_inner) = limiter;
     }
 
     /// Leaves the endpoint alone for a while, if that is what it asks for.

@@ -20,6 +20,7 @@ use super::{
     view,
 };
 use crate::store::durable::Durable;
+use crate::units::time::Rate;
 use crate::units::{
     BlockRef, Call, LaneView, LogRead, Network, ResponseFacts, SendOutcome, Seq, SignedTx, Slot,
     SourceFacts, Survey, TaskFacts,
@@ -70,6 +71,11 @@ impl RpcChain {
     /// The endpoints: scheme and host of each.
     pub fn endpoints(&self) -> Vec<String> {
         self.pool.all().iter().map(|endpoint| endpoint.name().to_owned()).collect()
+    }
+
+    /// Asks each endpoint no faster than this from now on; `None` is no limit.
+    pub fn pace(&self, rate: Option<Rate>) {
+        self.pool.all().iter().for_each(|endpoint| endpoint.set_quota(rate));
     }
 
     /// Remembers what was sent with which gas limit, to learn from its receipt.

@@ -91,7 +91,9 @@ impl Conduct<'_> {
         let mut journal = self.state.journal()?;
         let database = journal.database_id().map_err(|error| of_store(&error))?;
         let outputs = self.state.outputs()?;
-        let content = self.connection.content(self.settings, self.state.blobs.clone())?;
+        let quotas = self.plan.quotas();
+        self.connection.chain.pace(quotas.rpc);
+        let content = self.connection.content(quotas.pin, self.state.blobs.clone())?;
         let signals = self.signals()?;
         let schedule = Arc::clone(self.plan.schedule());
         let watch = Watch::new(self.settings.ui.clone(), self.manner.clone(), schedule);

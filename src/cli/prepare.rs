@@ -14,7 +14,7 @@ use super::settings::Settings;
 use super::{clock, devnet};
 use crate::chain::{Chain, ChainFacts};
 use crate::driver::preflight::{self, Payer, PayerReason};
-use crate::pipeline::{Pipeline, Problem};
+use crate::pipeline::Problem;
 use crate::plan::{
     Balances, GasPrices, ItemSink, PayerKind, PayerSummary, Plan, PlanSummary, Planned, Request,
     SignerSummary, Sources,
@@ -84,7 +84,8 @@ pub async fn open(
 ) -> Result<Opened, Failure> {
     let knobs = devnet::knobs(wanted.knobs, settings)?;
     let mut checked = check::pipeline(settings, here, wanted.file, wanted.params)?;
-    lower_limits(Arc::make_mut(&mut checked.pipeline), settings);
+    let limits = &mut Arc::make_mut(&mut checked.pipeline).limits;
+    *limits = settings.limits.lower(*limits);
     let connection = Connection::open(settings, purpose, &knobs, wanted.password_file)?;
     if !settings.network.value.devnet {
         settings.ui.talk("Reading chain state …");
@@ -201,24 +202,4 @@ fn kind(payer: Payer, signer: Option<Address>) -> PayerKind {
         | PayerReason::NotOwner
         | PayerReason::Sender => PayerKind::Signer,
     }
-}
-
-/// Puts the ceilings of the settings on the pipeline's own limits.
-fn lower_limits(pipeline: &mut Pipeline, settings: &Settings) {
-    let (own, ceiling) = (&mut pipeline.limits, settings.limits);
-    let lower = |own: u32, ceiling: Option<u32>| ceiling.map_or(own, |most| own.min(most.max(1)));
-    let count =
-        |number: u32| std::num::NonZeroU32::new(number).unwrap_or(std::num::NonZeroU32::MIN);
-    own.burst = count(lower(own.burst.get(), ceiling.burst));
-    own.in_flight = count(lower(own.in_flight.get(), ceiling.in_flight));
-    let rates = super::settings::LimitsDocument {
-        publish_rate: own.publish_rate,
-        rpc_rate: own.rpc_rate,
-        pin_rate: own.pin_rate,
-        ..super::settings::LimitsDocument::default()
-    };
-    let lowest = rates.lowest(ceiling);
-    own.publish_rate = lowest.publish_rate;
-    own.rpc_rate = lowest.rpc_rate;
-    own.pin_rate = lowest.pin_rate;
 }

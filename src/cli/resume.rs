@@ -183,6 +183,8 @@ pub async fn go(
     let views = views.ok_or_else(|| runs::none(settings))?;
     let header = views.header(&again.run).map_err(|error| of_store(&error))?;
     let plan = restored(&header)?;
+    let limits = settings.limits.lower(plan.pipeline().limits);
+    let plan = plan.with_limits(limits);
     let history = read_history(&views, &again.run)?;
     drop(views);
     let now = clock::now();

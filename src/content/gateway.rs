@@ -69,7 +69,7 @@ impl NetworkContent {
             guard,
             pin_url,
             pins: permits(limits.pins),
-            pace: Pace::new(limits.pins_per_second),
+            pace: Pace::new(limits.pin_rate),
             cache: PinCache::default(),
             slots: Slots::new(&limits),
             limits,

@@ -36,6 +36,7 @@ pub use gateway::NetworkContent;
 pub use http::Http;
 pub use memory::MemoryContent;
 
+use crate::units::time::Rate;
 use crate::units::{Cid, Network};
 
 /// Outputs up to this size stay in memory and go into a row; larger ones become blobs.
@@ -157,8 +158,8 @@ pub struct Limits {
     pub fetches: u32,
     /// Uploads at a time.
     pub pins: u32,
-    /// Uploads that start per second; `None` for no limit.
-    pub pins_per_second: Option<NonZeroU32>,
+    /// How fast uploads start; `None` for no limit.
+    pub pin_rate: Option<Rate>,
     /// Tries of one upload.
     pub pin_tries: NonZeroU32,
     /// The wait after the first failed try; it doubles.
@@ -168,7 +169,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits of a public network, or those of a devnet, which has no one to be kind to.
+    /// The limits of a public network, or those of a devnet, which has no one to be kind to. How
+    /// fast uploads start is the run's to say.
     pub fn for_network(network: &Network) -> Self {
         let public = Self {
             bytes: 64 << 20,
@@ -179,7 +181,7 @@ impl Limits {
             per_host: 4,
             fetches: 32,
             pins: 64,
-            pins_per_second: NonZeroU32::new(50),
+            pin_rate: None,
             pin_tries: NonZeroU32::MIN.saturating_add(2),
             pin_wait: Duration::from_secs(1),
             read_back: ReadBack::Always,
@@ -187,13 +189,6 @@ impl Limits {
         if !network.devnet {
             return public;
         }
-        Self {
-            per_host: 256,
-            fetches: 256,
-            pins: 256,
-            pins_per_second: None,
-            read_back: ReadBack::Unproven,
-            ..public
-        }
+        Self { per_host: 256, fetches: 256, pins: 256, read_back: ReadBack::Unproven, ..public }
     }
 }

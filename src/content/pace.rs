@@ -1,6 +1,5 @@
 //! A quota on requests: it delays, and decides nothing.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -9,6 +8,8 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+
+use crate::units::time::Rate;
 
 /// The runtime's clock, so that a paused clock paces too.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ impl Clock for RuntimeClock {
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
 
-/// Lets a number of requests start per second, first come, first served.
+/// Lets requests start at a rate, first come, first served.
 #[derive(Debug)]
 pub(super) struct Pace {
     limiter: Option<Limiter>,
@@ -33,11 +34,15 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// A pace of `per_second`, with as many at once; `None` never waits.
-    pub(super) fn new(per_second: Option<NonZeroU32>) -> Self {
+    /// A pace that lets a second's worth go at once; `None` never waits.
+    pub(super) fn new(rate: Option<Rate>) -> Self {
         let clock = RuntimeClock(Instant::now());
+        let quota = |rate: Rate| {
+            let even = Quota::with_period(rate.interval().max(Duration::from_nanos(1)))?;
+            Some(even.allow_burst(rate.in_a_second()))
+        };
         let limiter =
-            per_second.map(|n| RateLimiter::direct_with_clock(Quota::per_second(n), clock.clone()));
+            rate.and_then(quota).map(|quota| RateLimiter::direct_with_clock(quota, clock.clone()));
         Self { limiter, clock, queue: Mutex::new(()) }
     }
 
@@ -58,7 +63,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_beyond_the_quota_wait_and_the_clock_is_the_runtimes() {
-        let pace = Pace::new(NonZeroU32::new(10));
+        let pace = Pace::new(Rate::parse("10/s").ok());
         let start = Instant::now();
         for _ in 0..10 {
             pace.turn().await;

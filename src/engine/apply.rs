@@ -66,7 +66,7 @@ impl Engine {
             Event::VersionSigned { slot, seq, hash, .. } => {
                 self.version_signed(slot.nonce, *seq, *hash);
             }
-            Event::Sent { sends, .. } => sends.iter().for_each(|note| self.sent(note, at)),
+            Event::Sent { sends, .. } => self.sent(sends, at),
             Event::LaneViewed { count, unexplained, .. } => {
                 self.lane_viewed(*count, unexplained, at);
             }

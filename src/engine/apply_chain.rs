@@ -202,8 +202,18 @@ impl Engine {
         });
     }
 
+    /// What the replies to a group of sends ask for. A pool that is full says so to each of them,
+    /// and is one pool.
+    pub(super) fn sent(&mut self, notes: &[SendNote], at: Timestamp) {
+        notes.iter().for_each(|note| self.replied(note, at));
+        let full = notes.iter().any(|note| after_send(note.outcome, 1) == Next::Narrow);
+        if let Some(lane) = self.lane.as_mut().filter(|_| full) {
+            lane.narrow();
+        }
+    }
+
     /// What a reply asks for; it moves the slot between waiting and sending, and nothing else.
-    pub(super) fn sent(&mut self, note: &SendNote, at: Timestamp) {
+    fn replied(&mut self, note: &SendNote, at: Timestamp) {
         let seed = self.header.as_ref().map_or(0, |header| header.seed);
         let Some(lane) = &mut self.lane else { return };
         let Some(publication) = lane.slots.get(&note.nonce) else { return };
@@ -220,8 +230,8 @@ impl Engine {
             }
         };
         lane.view_wanted |= next == Next::Look;
-        if next == Next::Narrow {
-            lane.narrow();
+        if next == Next::Watch && sends == 1 {
+            lane.accepted();
         }
         lane.change(note.nonce, |publication| {
             publication.sends = sends;

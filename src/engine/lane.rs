@@ -1,8 +1,8 @@
 //! The slots of a wallet: which are bound, in which order bytes leave, how many may be open.
 //!
 //! Bytes leave in nonce order: a slot whose lower neighbour is not signed waits, so neither a
-//! crash nor a failing signer makes a gap in a pool. The window grows by one with each mined
-//! slot and is halved when a pool says that it is full.
+//! crash nor a failing signer makes a gap in a pool. The window is about pools, so it counts the
+//! slots that are not mined. It grows with success and is halved when a pool says that it is full.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,10 @@ use super::publication::{Publication, PublicationState};
 
 /// How many slots a lane opens before it has learnt more (safety.md, section 7).
 const FIRST_WINDOW: u32 = 16;
+/// Up to here only what was mined widens the window: nodes of the go-opera family drop silently
+/// what they have said yes to, and keep no more than this of one sender. A profile that allows more
+/// vouches for pools that say what they do not take, so above it their yes is enough.
+const SILENT_WINDOW: u32 = 32;
 
 /// The slots of one wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +32,11 @@ pub(super) struct Lane {
     unsigned: BTreeSet<Nonce>,
     /// Slots whose bytes are to be sent.
     unsent: BTreeSet<Nonce>,
+    /// Slots that are not in a block.
+    pending: BTreeSet<Nonce>,
     /// Slots in blocks that are not known to be final, by height.
     mined: BTreeSet<(u64, Nonce)>,
-    /// How many slots may be open.
+    /// How many slots may be pending.
     window: u32,
     /// How many may ever be.
     cap: u32,
@@ -51,6 +57,7 @@ impl Lane {
             slots: BTreeMap::new(),
             unsigned: BTreeSet::new(),
             unsent: BTreeSet::new(),
+            pending: BTreeSet::new(),
             mined: BTreeSet::new(),
             window: FIRST_WINDOW.min(cap),
             cap,
@@ -67,7 +74,7 @@ impl Lane {
 
     /// Whether another slot may be opened.
     pub(super) fn has_room(&self) -> bool {
-        !self.quarantined && self.slots.len() < self.window as usize
+        !self.quarantined && self.pending.len() < self.window as usize
     }
 
     /// Binds a slot.
@@ -93,6 +100,7 @@ impl Lane {
         let publication = self.slots.remove(&nonce)?;
         self.unsigned.remove(&nonce);
         self.unsent.remove(&nonce);
+        self.pending.remove(&nonce);
         if let PublicationState::Mined { block, .. } = publication.state {
             self.mined.remove(&(block.number, nonce));
         }
@@ -102,6 +110,13 @@ impl Lane {
     /// A slot was mined as it should be: one more may be open.
     pub(super) fn widen(&mut self) {
         self.window = self.window.saturating_add(1).min(self.cap);
+    }
+
+    /// A pool took a slot's bytes: one more may be open, if that can be believed.
+    pub(super) fn accepted(&mut self) {
+        if self.window >= SILENT_WINDOW {
+            self.widen();
+        }
     }
 
     /// A pool is full: half as many may be open.
@@ -126,7 +141,7 @@ impl Lane {
 
     /// The lowest slot that is not mined.
     pub(super) fn lowest_pending(&self) -> Option<Nonce> {
-        self.slots.iter().find(|(_, p)| p.is_pending()).map(|(nonce, _)| *nonce)
+        self.pending.first().copied()
     }
 
     /// Slots in blocks above a height, highest first: what a reorg to that height takes back.
@@ -146,11 +161,8 @@ impl Lane {
             .mined
             .range(..(final_number.saturating_add(1), Nonce(0)))
             .filter_map(|(_, nonce)| self.slots.get(nonce));
-        let used = self
-            .slots
-            .range(..Nonce(self.count))
-            .map(|(_, publication)| publication)
-            .filter(|publication| publication.is_pending());
+        let used =
+            self.pending.range(..Nonce(self.count)).filter_map(|nonce| self.slots.get(nonce));
         let mut hashes = Vec::new();
         for publication in mined.chain(used) {
             if hashes.len() >= limit {
@@ -164,7 +176,11 @@ impl Lane {
     fn refile(&mut self, nonce: Nonce) {
         self.unsigned.remove(&nonce);
         self.unsent.remove(&nonce);
+        self.pending.remove(&nonce);
         let Some(publication) = self.slots.get(&nonce) else { return };
+        if publication.is_pending() {
+            self.pending.insert(nonce);
+        }
         match publication.state {
             PublicationState::Reserved => {
                 self.unsigned.insert(nonce);
@@ -184,7 +200,7 @@ impl Lane {
 mod tests {
     use super::super::publication::Owner;
     use super::*;
-    use crate::units::{Call, Fees, Wei};
+    use crate::units::{Call, Fees, Seq, Wei};
 
     fn publication(state: PublicationState) -> Publication {
         let fees = Fees {
@@ -223,6 +239,34 @@ mod tests {
         assert_eq!(sendable(&lane, 1), [1, 2, 3]);
         lane.change(Nonce(4), |p| p.state = Signed);
         assert_eq!(sendable(&lane, 4), [4, 5]);
+    }
+
+    #[test]
+    fn slots_that_are_mined_leave_room_for_others() {
+        let mut lane = lane(&[PublicationState::Held; 16]);
+        assert!(!lane.has_room());
+        let block = crate::units::BlockRef { number: 1, hash: B256::ZERO };
+        lane.change(Nonce(0), |p| {
+            p.state = PublicationState::Mined { seq: Seq(0), block, ok: true }
+        });
+        assert!(lane.has_room());
+        lane.change(Nonce(0), |p| p.state = PublicationState::Signed);
+        assert!(!lane.has_room(), "a reorg took it back");
+    }
+
+    #[test]
+    fn a_pools_yes_widens_the_window_only_where_the_profile_vouches_for_it() {
+        let open = |cap, yes: u32, mined: u32| {
+            let mut lane = Lane::new(Address::ZERO, Nonce(0), cap);
+            (0..mined).for_each(|_| lane.widen());
+            (0..yes).for_each(|_| lane.accepted());
+            lane.window
+        };
+        assert_eq!(open(32, 1000, 0), 16);
+        assert_eq!(open(4096, 1000, 0), 16);
+        assert_eq!(open(32, 1000, 16), 32);
+        assert_eq!(open(4096, 1000, 16), 1032);
+        assert_eq!(open(4096, 10_000, 16), 4096);
     }
 
     #[test]

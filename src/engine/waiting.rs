@@ -23,17 +23,16 @@ impl Engine {
         if self.outcome.is_some() {
             return Vec::new();
         }
-        let mut tasks = BTreeSet::new();
+        let (mut tasks, mut slots) = (BTreeSet::new(), BTreeSet::new());
         let mut effects = Vec::new();
         for event in events {
             tasks.extend(touched(event));
             if matches!(event, Event::LogsRewound { .. } | Event::RunResumed { .. }) {
                 return self.outstanding();
             }
-            for nonce in touched_slots(event) {
-                self.of_slot(nonce, &mut effects);
-            }
+            slots.extend(touched_slots(event));
         }
+        self.of_slots(&slots, &mut effects);
         effects.extend(tasks.into_iter().filter_map(|id| self.waiting_on(id)));
         self.of_run(&mut effects);
         effects
@@ -129,17 +128,25 @@ impl Engine {
         }
     }
 
-    fn of_slot(&self, nonce: Nonce, effects: &mut Vec<Effect>) {
+    /// What slots wait on. Bytes leave in nonce order, so the lowest that can be sent brings with
+    /// it all those above that waited; they are listed once, however many slots were touched.
+    fn of_slots(&self, slots: &BTreeSet<Nonce>, effects: &mut Vec<Effect>) {
         let Some(lane) = &self.lane else { return };
-        match lane.slots.get(&nonce).map(|publication| publication.state) {
-            Some(PublicationState::Reserved) => effects.extend(self.sign(lane, nonce)),
-            Some(PublicationState::Signed) => {
-                effects.extend(lane.sendable_from(nonce).filter_map(|n| broadcast(lane, n)));
+        let mut lowest = None;
+        for nonce in slots {
+            match lane.slots.get(nonce).map(|publication| publication.state) {
+                Some(PublicationState::Reserved) => effects.extend(self.sign(lane, *nonce)),
+                Some(PublicationState::Signed) => lowest = lowest.or(Some(*nonce)),
+                Some(
+                    PublicationState::Cooling
+                    | PublicationState::Held
+                    | PublicationState::Mined { .. },
+                )
+                | None => {}
             }
-            Some(
-                PublicationState::Cooling | PublicationState::Held | PublicationState::Mined { .. },
-            )
-            | None => {}
+        }
+        if let Some(lowest) = lowest {
+            effects.extend(lane.sendable_from(lowest).filter_map(|n| broadcast(lane, n)));
         }
     }
 

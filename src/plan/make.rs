@@ -22,8 +22,16 @@ use crate::units::source::SourceFacts;
 use crate::units::time::Rate;
 use crate::units::{Network, Wei};
 
-/// Publications started on a public network, where the pipeline does not say.
-pub(super) const DEFAULT_PUBLISH_RATE: Rate = Rate { count: NonZeroU32::MIN, per_ms: 1000 };
+/// Publications started, where the pipeline does not say (language.md, section 4).
+pub(super) const DEFAULT_PUBLISH_RATE: Rate = per_second(1);
+/// Calls to the node, where the pipeline does not say.
+pub(super) const DEFAULT_RPC_RATE: Rate = per_second(20);
+/// Uploads to the pin service, where the pipeline does not say.
+pub(super) const DEFAULT_PIN_RATE: Rate = per_second(10);
+
+const fn per_second(count: u32) -> Rate {
+    Rate { count: NonZeroU32::new(count).expect("a default rate is not zero"), per_ms: 1000 }
+}
 
 /// What a plan is made from.
 pub struct Request<'a> {

@@ -62,7 +62,17 @@ pub use crate::pipeline::{Save, SaveFormat, Scope};
 use crate::pipeline::accept::Acceptance;
 use crate::pipeline::{Pipeline, Step};
 use crate::units::source::SourceFacts;
+use crate::units::time::Rate;
 use crate::units::{Network, StepName, Wei};
+
+/// How fast a run asks its services; `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Exchanges with a node; a batch is one.
+    pub rpc: Option<Rate>,
+    /// Uploads to the pin service.
+    pub pin: Option<Rate>,
+}
 
 /// Everything that a run will do, fixed before it starts.
 #[derive(Debug)]
@@ -176,9 +186,8 @@ impl Plan {
     pub fn limits(&self) -> Limits {
         let written = &self.pipeline.limits;
         let budget = &self.pipeline.budget;
-        let default_rate = (!self.network.devnet).then_some(make::DEFAULT_PUBLISH_RATE);
         Limits {
-            publish_rate: written.publish_rate.or(default_rate),
+            publish_rate: self.rate(written.publish_rate, make::DEFAULT_PUBLISH_RATE),
             burst: written.burst,
             in_flight: written.in_flight,
             window: NonZeroU32::new(self.network.window).unwrap_or(NonZeroU32::MIN),
@@ -189,6 +198,27 @@ impl Plan {
             reserve_gas: budget.reserve_gas,
             max_per_task: budget.max_per_task,
         }
+    }
+
+    /// How fast services are asked. A quota delays, and decides nothing.
+    pub fn quotas(&self) -> Quotas {
+        let written = &self.pipeline.limits;
+        Quotas {
+            rpc: self.rate(written.rpc_rate, make::DEFAULT_RPC_RATE),
+            pin: self.rate(written.pin_rate, make::DEFAULT_PIN_RATE),
+        }
+    }
+
+    /// The same plan under other limits: they are about how fast, never about what.
+    #[must_use]
+    pub fn with_limits(mut self, limits: crate::pipeline::Limits) -> Self {
+        Arc::make_mut(&mut self.pipeline).limits = limits;
+        self
+    }
+
+    /// On a devnet there is no rate unless one is written.
+    fn rate(&self, written: Option<Rate>, default: Rate) -> Option<Rate> {
+        written.or((!self.network.devnet).then_some(default))
     }
 
     fn step(&self, step: u16) -> (&PlannedStep, &Step) {

@@ -176,6 +176,13 @@ impl Rate {
     pub fn interval(self) -> Duration {
         Duration::from_millis(self.per_ms) / self.count.get()
     }
+
+    /// How many fall into one second, at least 1: a fair number to let go at once.
+    pub fn in_a_second(self) -> NonZeroU32 {
+        let count = u64::from(self.count.get()).saturating_mul(1000) / self.per_ms.max(1);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
+    }
 }
 
 impl fmt::Display for Rate {
@@ -231,6 +238,9 @@ mod tests {
     #[test]
     fn what_is_not_a_rate_is_refused() {
         assert_eq!(Rate::parse("100/m").unwrap().interval(), Duration::from_millis(600));
+        let in_a_second = ["100/m", "90/m", "7/s", "1/h"]
+            .map(|text| Rate::parse(text).unwrap().in_a_second().get());
+        assert_eq!(in_a_second, [1, 1, 7, 1]);
         for text in ["", "5", "0/s", "5/d", "/s", "-1/s", "+1/s", "5 /s"] {
             assert!(Rate::parse(text).is_err(), "{text}");
         }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -227,4 +228,18 @@ async fn an_optional_request_may_be_refused() {
     assert!(matches!(replies[0], Err(Fault::Refused { .. })));
     assert!(replies[1].is_ok());
     assert_eq!(node.packets(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_above_the_quota_waits_for_its_turn() {
+    let node = ScriptedNode::at(9);
+    let endpoint = node.endpoint();
+    endpoint.set_quota(Rate::parse("1/h").ok());
+    assert!(endpoint.exchange(&asks()).await.is_ok());
+    // The paused clock runs on to the end of this minute; the quota has a clock of its own.
+    let second = tokio::time::timeout(Duration::from_secs(60), endpoint.exchange(&asks())).await;
+    assert!(second.is_err(), "it did not wait");
+    assert_eq!(node.packets(), 1);
+    endpoint.set_quota(None);
+    assert!(endpoint.exchange(&asks()).await.is_ok());
 }

@@ -26,6 +26,7 @@ use crate::devnet::knobs::Knobs;
 use crate::devnet::{Place, Town, TownOptions, market, town};
 use crate::pipeline::{Code, SourceRef};
 use crate::units::network::DEVNET_BASE;
+use crate::units::time::Rate;
 use crate::units::{ChainTime, Network};
 
 /// What a command is connected for.
@@ -114,17 +115,12 @@ impl Connection {
         }
     }
 
-    /// Where bytes are pinned to and read from.
+    /// Where bytes are pinned to, at this rate, and read from.
     ///
     /// # Errors
     /// When the settings name hosts that the guard refuses, or the disk cannot be written.
-    pub fn content(&self, settings: &Settings, blobs: Blobs) -> Result<NetworkContent, Failure> {
-        let mut limits = Limits::for_network(&self.network);
-        if let Some(rate) = settings.limits.pin_rate {
-            let per_second = u64::from(rate.count.get()) * 1000 / rate.per_ms.max(1);
-            let per_second = u32::try_from(per_second).unwrap_or(u32::MAX);
-            limits.pins_per_second = std::num::NonZeroU32::new(per_second.max(1));
-        }
+    pub fn content(&self, rate: Option<Rate>, blobs: Blobs) -> Result<NetworkContent, Failure> {
+        let limits = Limits { pin_rate: rate, ..Limits::for_network(&self.network) };
         let made = match &self.town {
             Some(town) => {
                 NetworkContent::new(&self.network, Http::Local(town.router()), limits, blobs)

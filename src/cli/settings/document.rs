@@ -1,6 +1,7 @@
 //! A settings file as typed: `ogflow.toml` of a project, `config.toml` of a user.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use alloy::primitives::Address;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::super::failure::{Exit, Failure};
 use super::super::ui::ColorChoice;
 use super::choice::{ProgressChoice, Show};
+use crate::pipeline;
 use crate::units::time::Rate;
 use crate::units::{Finality, PayerRule, Wei};
 
@@ -63,13 +65,24 @@ pub struct LimitsDocument {
 }
 
 impl LimitsDocument {
+    /// A pipeline's own limits with these as ceilings.
+    #[must_use]
+    pub fn lower(self, own: pipeline::Limits) -> pipeline::Limits {
+        let lower = |own: NonZeroU32, ceiling: Option<u32>| {
+            own.min(ceiling.and_then(NonZeroU32::new).unwrap_or(own))
+        };
+        pipeline::Limits {
+            publish_rate: slower(own.publish_rate, self.publish_rate),
+            burst: lower(own.burst, self.burst),
+            in_flight: lower(own.in_flight, self.in_flight),
+            rpc_rate: slower(own.rpc_rate, self.rpc_rate),
+            pin_rate: slower(own.pin_rate, self.pin_rate),
+        }
+    }
+
     /// The lower of the two, limit by limit.
     #[must_use]
     pub fn lowest(self, other: Self) -> Self {
-        let slower = |a: Option<Rate>, b: Option<Rate>| match (a, b) {
-            (Some(a), Some(b)) => Some(if a.interval() >= b.interval() { a } else { b }),
-            (a, b) => a.or(b),
-        };
         let fewer = |a: Option<u32>, b: Option<u32>| match (a, b) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -81,6 +94,14 @@ impl LimitsDocument {
             rpc_rate: slower(self.rpc_rate, other.rpc_rate),
             pin_rate: slower(self.pin_rate, other.pin_rate),
         }
+    }
+}
+
+/// The slower of two rates; one that is not written is none.
+fn slower(a: Option<Rate>, b: Option<Rate>) -> Option<Rate> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if a.interval() >= b.interval() { a } else { b }),
+        (a, b) => a.or(b),
     }
 }
 

@@ -158,3 +158,18 @@ fn the_lowest_of_all_limits_holds() {
     assert_eq!((limits.in_flight, limits.burst), (Some(10), Some(2)));
     assert!(limits.publish_rate.is_some());
 }
+
+#[test]
+fn the_limits_of_settings_are_ceilings_on_those_of_a_pipeline() {
+    let rate = |text| crate::units::time::Rate::parse(text).ok();
+    let ceilings = "[limits]\npin_rate = \"5/s\"\nin_flight = 10\n";
+    let settings = Scene::new(ceilings, "[limits]\npin_rate = \"2/s\"\n", "").resolve(&[], &[]);
+    let own = crate::pipeline::Limits {
+        pin_rate: rate("3/s"),
+        rpc_rate: rate("7/s"),
+        ..crate::pipeline::Limits::default()
+    };
+    let lowered = settings.unwrap().limits.lower(own);
+    assert_eq!((lowered.pin_rate, lowered.rpc_rate), (rate("2/s"), rate("7/s")));
+    assert_eq!((lowered.in_flight.get(), lowered.burst.get()), (10, 1));
+}

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::content::{Blobs, Content, Http, Limits};
 use crate::units::Network;
+use crate::units::time::Rate;
 
 /// A pin service and gateway with a script: what the n-th upload is answered with.
 #[derive(Clone, Default)]
@@ -249,7 +250,7 @@ async fn a_link_that_the_guard_refuses_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn uploads_keep_the_quota() {
     let server = Server::default();
-    let (content, _folder) = content(&server, |limits| limits.pins_per_second = NonZeroU32::new(5));
+    let (content, _folder) = content(&server, |limits| limits.pin_rate = Rate::parse("5/s").ok());
     let start = Instant::now();
     let pins = (0..20).map(|n| {
         let content = &content;

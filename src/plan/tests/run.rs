@@ -311,3 +311,18 @@ fn a_step_that_a_param_switches_off_costs_nothing_and_its_file_is_not_read() {
     let on = Project { text: project.text.replace("default: false", "default: true"), ..project };
     assert_eq!(on.problems()[0].0, "E0311");
 }
+
+#[test]
+fn services_are_asked_no_faster_than_the_default_or_what_is_written() {
+    let steps = "steps:\n  a: { source: llm, function: f, payment: 0.01 OGPU, data: { x: 1 } }\n";
+    let rate = |text| crate::units::time::Rate::parse(text).ok();
+    let mut plan = Project::new(steps).plan();
+    assert_eq!(plan.quotas(), Quotas { rpc: None, pin: None }, "a devnet has none");
+    plan.network.devnet = false;
+    assert_eq!(plan.quotas(), Quotas { rpc: rate("20/s"), pin: rate("10/s") });
+    let limits = crate::pipeline::Limits { pin_rate: rate("3/m"), ..plan.pipeline.limits };
+    let fingerprint = plan.fingerprint();
+    let plan = plan.with_limits(limits);
+    assert_eq!(plan.quotas(), Quotas { rpc: rate("20/s"), pin: rate("3/m") });
+    assert_eq!(plan.fingerprint(), fingerprint, "how fast is not what");
+}
