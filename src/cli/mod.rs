@@ -24,6 +24,7 @@ pub mod init;
 pub mod openai;
 pub mod place;
 pub mod plan;
+pub mod plan_file;
 pub mod prepare;
 pub mod problems;
 pub mod question;
