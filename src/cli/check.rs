@@ -39,8 +39,21 @@ pub fn pipeline(
     typed: Option<&Path>,
     params: &ParamArgs,
 ) -> Result<Checked, Failure> {
-    let given = file::params(params, here)?;
     let file = file::read(settings, here, typed)?;
+    text(settings, here, file, params)
+}
+
+/// Checks a pipeline that was read, without the chain.
+///
+/// # Errors
+/// All problems in one failure when there is an error among them.
+pub fn text(
+    settings: &Settings,
+    here: &Path,
+    file: PipelineFile,
+    params: &ParamArgs,
+) -> Result<Checked, Failure> {
+    let given = file::params(params, here)?;
     let disk = Disk::open(settings, here, &file.path)?;
     let setting = Setting { loader: &disk, params: &given, network: &settings.network.value };
     let (pipeline, problems) = Pipeline::check(&file.text, setting);
@@ -106,15 +119,9 @@ fn everything(
     }
     super::runtime()?.block_on(async {
         let knobs = KnobArgs::default();
-        let wanted = Wanted {
-            file: args.file.as_deref(),
-            params: &args.params,
-            knobs: &knobs,
-            limit: None,
-            max_spend: None,
-            password_file: None,
-        };
-        let opened = prepare::open(settings, here, &wanted, Purpose::Look).await?;
+        let wanted = Wanted::new(&args.params, &knobs);
+        let file = file::read(settings, here, args.file.as_deref())?;
+        let opened = prepare::open((settings, here), file, &wanted, Purpose::Look).await?;
         let (opened, planned) = opened.plan(None, &mut NoSink)?;
         let mut problems = opened.checked.warnings;
         problems.extend(planned.warnings);

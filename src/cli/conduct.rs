@@ -45,6 +45,8 @@ pub struct Conduct<'a> {
     pub manner: Manner,
     /// What the plan expects to pay for gas.
     pub predicted_gas: Option<Wei>,
+    /// Leaves when everything is published that waits for no answer.
+    pub detach: bool,
     /// Stops, resumable, after this long.
     pub timeout: Option<Duration>,
 }
@@ -123,6 +125,7 @@ impl Conduct<'_> {
             outputs: Arc::clone(&outputs),
             begin: self.begin,
             clock: Clock::system(),
+            detach: self.detach,
             signals,
             observers: vec![&mut observer],
             summary: Some(&mut summary),

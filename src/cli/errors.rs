@@ -83,7 +83,6 @@ pub fn of_plan(error: &PlanError) -> Failure {
         PlanError::OverBudget { .. } => (Exit::Budget, Some(Code::E0821)),
         PlanError::VaultShort { .. } => (Exit::Funds, Some(Code::E0811)),
         PlanError::WalletShort { .. } => (Exit::Funds, Some(Code::E0812)),
-        PlanError::Stale { .. } => (Exit::Stale, Some(Code::E0831)),
         PlanError::Record { .. } => (Exit::Guard, Some(Code::E0914)),
     };
     coded(Failure::of(exit, error).maybe_help(error.hint()), code)

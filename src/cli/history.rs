@@ -4,7 +4,7 @@
 //! that the run keeps, or among the results of the step that they stream from; outputs in the
 //! journal or the blobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
@@ -134,6 +134,17 @@ pub enum ItemResult {
     Failed(Box<ErrorRow>),
 }
 
+impl ItemResult {
+    /// Its fields, for `--where`.
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Accepted(row) => serde_json::to_value(row),
+            Self::Failed(row) => serde_json::to_value(row),
+        }
+        .unwrap_or_default()
+    }
+}
+
 /// Reads items and outputs of a run back.
 pub struct Reader<'a> {
     /// The plan of the run.
@@ -162,9 +173,25 @@ impl Reader<'_> {
         step: u16,
         take: &mut dyn FnMut(ItemResult) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        self.each(step, &mut |_, ended, item| {
+        self.rows_but(step, &BTreeSet::new(), &mut |_, row| take(row))
+    }
+
+    /// The same without the items at these places; each row with its own place.
+    ///
+    /// # Errors
+    /// As [`Reader::rows`].
+    pub fn rows_but(
+        &self,
+        step: u16,
+        known: &BTreeSet<u32>,
+        take: &mut dyn FnMut(u32, ItemResult) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.each(step, &mut |place, ended, item| {
+            if known.contains(&place) {
+                return Ok(());
+            }
             let output = self.output(ended)?;
-            take(result(ended, item, output))
+            take(place, result(ended, item, output))
         })
     }
 

@@ -17,6 +17,8 @@ pub mod disk;
 pub mod errors;
 pub mod failure;
 pub mod file;
+pub mod filter;
+pub mod follow;
 pub mod graph;
 pub mod help;
 pub mod history;
@@ -24,6 +26,7 @@ pub mod init;
 pub mod openai;
 pub mod place;
 pub mod plan;
+pub mod plan_file;
 pub mod prepare;
 pub mod problems;
 pub mod question;
@@ -59,15 +62,19 @@ use self::ui::{Surroundings, Ui};
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
     let env = Environment::of_process();
+    let around = Surroundings::look(|name| env.get(name).map(str::to_owned));
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
+            if let Some(failure) = help::later::flag(&error) {
+                let ui = Ui::new(&around, ui::Manner::default());
+                return ExitCode::from(failure.tell(&ui).code());
+            }
             let _ignored = error.print();
             let usage = error.use_stderr();
             return ExitCode::from(if usage { Exit::Usage.code() } else { Exit::Done.code() });
         }
     };
-    let around = Surroundings::look(|name| env.get(name).map(str::to_owned));
     let early = Ui::new(&around, args.global.manner(None, None));
     trace(&args.global, &env);
     let exit =

@@ -11,8 +11,8 @@ use super::failure::{Exit, Failure};
 use super::prepare::{self, Prepared, Wanted};
 use super::problems::Findings;
 use super::sample::{self, FirstItems};
-use super::select;
 use super::settings::Settings;
+use super::{file, plan_file, select};
 use crate::plan::{ItemSink, NoSink};
 use crate::report;
 
@@ -23,28 +23,36 @@ use crate::report;
 pub fn plan(args: &PlanArgs, settings: &Settings, here: &Path) -> Result<Exit, Failure> {
     super::runtime()?.block_on(async {
         let wanted = Wanted {
-            file: args.file.as_deref(),
-            params: &args.params,
-            knobs: &args.devnet,
             limit: args.limit,
+            only: args.only.as_deref(),
             max_spend: args.max_spend,
-            password_file: None,
+            ..Wanted::new(&args.params, &args.devnet)
         };
-        let opened = prepare::open(settings, here, &wanted, Purpose::Look).await?;
+        let file = file::read(settings, here, args.file.as_deref())?;
+        if args.out.is_some() && file.path.as_os_str() == "-" {
+            return Err(Failure::usage("a pipeline from stdin cannot be saved as a plan")
+                .help("a saved plan names its files: write the pipeline to one"));
+        }
+        if plan_file::read(&file)?.is_some() {
+            let name = file.path.display();
+            return Err(Failure::usage(format!("{name} is a saved plan"))
+                .help(format!("`ogflow run {name}` carries it out")));
+        }
+        let opened = prepare::open((settings, here), file, &wanted, Purpose::Look).await?;
         let mut first = FirstItems::new(args.sample.unwrap_or(0), None);
         let sink: &mut dyn ItemSink = match args.sample {
             Some(_) => &mut first,
             None => &mut NoSink,
         };
         let prepared = prepare::prepare(settings, opened, &wanted, sink).await?;
-        show(args, settings, &prepared, &first)
+        show(args, settings, (&prepared, &wanted), &first)
     })
 }
 
 fn show(
     args: &PlanArgs,
     settings: &Settings,
-    prepared: &Prepared,
+    (prepared, wanted): (&Prepared, &Wanted<'_>),
     items: &FirstItems,
 ) -> Result<Exit, Failure> {
     let ui = &settings.ui;
@@ -58,7 +66,9 @@ fn show(
         (None, Some(_)) => PlanFormat::Json,
         (None, None) => PlanFormat::Table,
     };
+    let to_stdout = args.out.as_ref().is_some_and(|out| out.as_os_str() == "-");
     match format {
+        PlanFormat::Json | PlanFormat::Md | PlanFormat::Table if to_stdout => {}
         PlanFormat::Json => {
             let mut document = report::plan_json::document(&prepared.summary);
             if args.sample.is_some() {
@@ -81,9 +91,28 @@ fn show(
             }
         }
     }
+    if let Some(out) = &args.out {
+        plan_file::write(ui, out, (prepared, wanted))?;
+    }
     prepared.summary.affordable().map_err(|error| of_plan(&error))?;
-    ui.next(&report::plan::next(&prepared.summary));
+    ui.next(&next(args, prepared));
     Ok(Exit::Done)
+}
+
+/// What to type next: a run of just this plan.
+fn next(args: &PlanArgs, prepared: &Prepared) -> String {
+    let mut next = report::plan::next(&prepared.summary);
+    let run = format!("ogflow run {}", prepared.summary.pipeline.file);
+    let Some(rest) = next.strip_prefix(&run).map(str::to_owned) else { return next };
+    match &args.out {
+        Some(out) if out.as_os_str() != "-" => format!("ogflow run {}{rest}", out.display()),
+        Some(_) | None => {
+            let only = args.only.as_ref().map(|only| format!(" --only {only}"));
+            let limit = args.limit.map(|limit| format!(" --limit {limit}"));
+            next.extend(only.into_iter().chain(limit));
+            next
+        }
+    }
 }
 
 /// Draws the warnings on stderr, without a closing count.

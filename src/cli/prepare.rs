@@ -10,11 +10,12 @@ use super::check::{self, Checked};
 use super::connect::{Connection, Purpose};
 use super::errors::{of_chain, of_driver};
 use super::failure::Failure;
+use super::file::PipelineFile;
 use super::settings::Settings;
-use super::{clock, devnet};
+use super::{clock, devnet, suggest};
 use crate::chain::{Chain, ChainFacts};
 use crate::driver::preflight::{self, Payer, PayerReason};
-use crate::pipeline::Problem;
+use crate::pipeline::{Pipeline, Problem, Selection, SelectionError};
 use crate::plan::{
     Balances, GasPrices, ItemSink, PayerKind, PayerSummary, Plan, PlanSummary, Planned, Request,
     SignerSummary, Sources,
@@ -24,18 +25,35 @@ use crate::units::{Survey, Wei};
 /// What a command says about the pipeline that it means.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// The file, if it was named.
-    pub file: Option<&'a Path>,
     /// Params.
     pub params: &'a ParamArgs,
     /// Knobs of a devnet in process.
     pub knobs: &'a KnobArgs,
     /// Only the first so many items.
     pub limit: Option<u32>,
+    /// `--only`.
+    pub only: Option<&'a str>,
     /// `--max-spend`.
     pub max_spend: Option<Wei>,
+    /// The cap of a saved plan, which no other word can raise.
+    pub ceiling: Option<Wei>,
     /// `--password-file`.
     pub password_file: Option<&'a PathBuf>,
+}
+
+impl<'a> Wanted<'a> {
+    /// The whole pipeline with these params, and nothing said about money.
+    pub const fn new(params: &'a ParamArgs, knobs: &'a KnobArgs) -> Self {
+        Self {
+            params,
+            knobs,
+            limit: None,
+            only: None,
+            max_spend: None,
+            ceiling: None,
+            password_file: None,
+        }
+    }
 }
 
 /// A plan, and all that it was made from.
@@ -47,6 +65,8 @@ pub struct Prepared {
     pub connection: Connection,
     /// What the guard found.
     pub facts: ChainFacts,
+    /// The sources as the chain has them.
+    pub sources: Sources,
     /// The plan.
     pub plan: Arc<Plan>,
     /// All warnings.
@@ -72,20 +92,46 @@ pub struct Opened {
     pub sources: Sources,
 }
 
+/// Leaves out the steps that `--only` does not name.
+fn select_steps(pipeline: &mut Pipeline, only: &str) -> Result<(), Failure> {
+    let chosen = Selection::parse(only).of(pipeline).map_err(|error| {
+        let names = || pipeline.steps.iter().map(|step| step.name.as_str());
+        let help = match &error {
+            SelectionError::Unknown { step } => match suggest::nearest(step, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("its steps are {}", names().collect::<Vec<_>>().join(", ")),
+            },
+            SelectionError::Missing { reader, .. } => {
+                format!("`--only +{reader}` takes along what it reads")
+            }
+        };
+        Failure::usage(error.to_string()).help(help)
+    })?;
+    pipeline.keep(&chosen);
+    Ok(())
+}
+
 /// Checks the pipeline, connects, and reads the sources.
 ///
 /// # Errors
 /// Everything that can be wrong with file, settings, key and network.
 pub async fn open(
-    settings: &Settings,
-    here: &Path,
+    (settings, here): (&Settings, &Path),
+    file: PipelineFile,
     wanted: &Wanted<'_>,
     purpose: Purpose,
 ) -> Result<Opened, Failure> {
     let knobs = devnet::knobs(wanted.knobs, settings)?;
-    let mut checked = check::pipeline(settings, here, wanted.file, wanted.params)?;
-    let limits = &mut Arc::make_mut(&mut checked.pipeline).limits;
-    *limits = settings.limits.lower(*limits);
+    let mut checked = check::text(settings, here, file, wanted.params)?;
+    let pipeline = Arc::make_mut(&mut checked.pipeline);
+    pipeline.limits = settings.limits.lower(pipeline.limits);
+    if let Some(only) = wanted.only {
+        select_steps(pipeline, only)?;
+        let kept = |problem: &Problem| {
+            problem.step.as_deref().is_none_or(|step| pipeline.step(step).is_some())
+        };
+        checked.warnings.retain(kept);
+    }
     let connection = Connection::open(settings, purpose, &knobs, wanted.password_file)?;
     if !settings.network.value.devnet {
         settings.ui.talk("Reading chain state …");
@@ -141,7 +187,7 @@ pub async fn prepare(
     sink: &mut dyn ItemSink,
 ) -> Result<Prepared, Failure> {
     let (opened, planned) = opened.plan(wanted.limit, sink)?;
-    let Opened { checked, connection, facts, .. } = opened;
+    let Opened { checked, connection, facts, sources } = opened;
     let Planned { plan, warnings: found } = planned;
     let mut warnings = checked.warnings.clone();
     warnings.extend(found);
@@ -154,19 +200,25 @@ pub async fn prepare(
     };
     let whose = (connection.signer, payer.map(|payer| payer.address));
     let survey = preflight::survey(chain, &plan, whose).await.map_err(|error| of_driver(&error))?;
-    let cap = cap(settings, wanted.max_spend, plan.budget());
+    let cap = lowest(cap(settings, wanted.max_spend, plan.budget()), wanted.ceiling);
     let balances = balances(&connection, payer, &survey, cap);
     let summary = plan.summary(clock::now(), &balances, &warnings);
-    Ok(Prepared { plan: Arc::new(plan), checked, connection, facts, warnings, payer, summary, cap })
+    let plan = Arc::new(plan);
+    Ok(Prepared { sources, plan, checked, connection, facts, warnings, payer, summary, cap })
+}
+
+/// The lower of two caps, either of which may be missing.
+pub fn lowest(one: Option<Wei>, other: Option<Wei>) -> Option<Wei> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// What stops a run: `--max-spend`, else the lower of the pipeline's word and the user's.
 fn cap(settings: &Settings, flag: Option<Wei>, budget: Option<Wei>) -> Option<Wei> {
     let user = settings.max_spend.as_ref().map(|it| it.value);
-    flag.or(match (budget, user) {
-        (Some(budget), Some(user)) => Some(budget.min(user)),
-        (budget, user) => budget.or(user),
-    })
+    flag.or(lowest(budget, user))
 }
 
 fn balances(

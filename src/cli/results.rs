@@ -1,12 +1,15 @@
 //! `ogflow results`: the outputs of a run, in input order, failed tasks in a file of their own.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
 use super::args::{ResultFormat, ResultsArgs};
 use super::errors::{of_content, of_store};
 use super::failure::{Exit, Failure};
-use super::history::Reader;
+use super::filter::{self, Filter};
+use super::follow::{self, Followed};
+use super::history::{ItemResult, Reader};
 use super::place::StatePlace;
 use super::problems::counted;
 use super::rows::{Counts, Form, NewFile, write_raw};
@@ -16,51 +19,170 @@ use super::{place, resume, runs, suggest};
 use crate::content::Blobs;
 use crate::pipeline::SaveFormat;
 use crate::plan::Plan;
+use crate::store::Views;
 use crate::units::{RunId, StepName};
+
+/// The fields of a row, also of one that failed.
+const FIELDS: &[&str] = &[
+    "key",
+    "item",
+    "output",
+    "state",
+    "provider",
+    "task",
+    "response",
+    "tx",
+    "paid_wei",
+    "gas_wei",
+    "ms",
+    "round",
+    "reason",
+    "message",
+    "rounds",
+    "locked_wei",
+];
+
+/// The run whose results are wanted.
+struct Wanted {
+    run: RunId,
+    plan: Plan,
+    step: StepName,
+    place: u16,
+    views: Views,
+    state: StatePlace,
+}
+
+impl Wanted {
+    fn find(args: &ResultsArgs, settings: &Settings) -> Result<Self, Failure> {
+        let Some((views, folder)) = place::views(settings)? else {
+            return Err(runs::none(settings));
+        };
+        let run = match &args.run {
+            Some(text) => runs::resolve(&views, text)?,
+            None => runs::newest(&views, settings)?,
+        };
+        let header = views.header(&run).map_err(|error| of_store(&error))?;
+        if header.steps.is_empty() {
+            return Err(Failure::usage(format!("run {run} moved money and has no results")));
+        }
+        let plan = resume::restored(&header)?;
+        let blobs = Blobs::open(folder.path()).map_err(|error| of_content(&error))?;
+        let state = StatePlace { folder, blobs };
+        let step = step(args, &plan)?;
+        let place = plan.place(&step).unwrap_or_default();
+        Ok(Self { run, plan, step, place, views, state })
+    }
+}
 
 /// Writes results.
 ///
 /// # Errors
-/// When there is no such run or step, or something cannot be read or written.
+/// When there is no such run or step, something cannot be read or written, or patience ends.
 pub fn results(args: &ResultsArgs, settings: &Settings) -> Result<Exit, Failure> {
-    let Some((views, folder)) = place::views(settings)? else {
-        return Err(runs::none(settings));
-    };
-    let run = match &args.run {
-        Some(text) => runs::resolve(&views, text)?,
-        None => runs::newest(&views, settings)?,
-    };
-    let header = views.header(&run).map_err(|error| of_store(&error))?;
-    if header.steps.is_empty() {
-        return Err(Failure::usage(format!("run {run} moved money and has no results")));
-    }
-    let plan = resume::restored(&header)?;
-    let history = resume::read_history(&views, &run)?;
-    let blobs = Blobs::open(folder.path()).map_err(|error| of_content(&error))?;
-    let state = StatePlace { folder, blobs };
-    let outputs = state.outputs()?;
-    drop(views);
-    let reader = Reader { plan: &plan, history: &history, blobs: &state.blobs, outputs: &outputs };
-    let step = step(args, &plan)?;
-    let place = plan.place(&step).unwrap_or_default();
+    let filter = Filter::parse(args.filter.as_deref(), FIELDS)?;
+    let wanted = Wanted::find(args, settings)?;
     let fields = match (&settings.json, args.fields.is_empty()) {
         (Some(fields), true) => fields.clone(),
         (Some(_) | None, _) => args.fields.clone(),
     };
     let format = format(args, settings);
     known_fields(&fields, format)?;
-    let form = Form { run: &run, step: &step, place, format, fields: &fields };
-    let counts = match &args.out {
-        Some(path) if path.as_os_str() != "-" => to_files(args, &form, &reader, path, settings)?,
-        Some(_) | None => to_stdout(args, &form, &reader, &run)?,
+    let form = Form {
+        run: &wanted.run,
+        step: &wanted.step,
+        place: wanted.place,
+        format,
+        fields: &fields,
+        filter: filter.as_ref(),
     };
-    if history.ended(place).next().is_none() {
+    if args.follow.watch {
+        follow(args, settings, &wanted, &form)?;
+    } else {
+        once(args, settings, &wanted, &form)?;
+    }
+    if let Some(filter) = &filter {
+        filter.finish(&settings.ui)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes what there is.
+fn once(
+    args: &ResultsArgs,
+    settings: &Settings,
+    wanted: &Wanted,
+    form: &Form<'_>,
+) -> Result<(), Failure> {
+    let history = resume::read_history(&wanted.views, &wanted.run)?;
+    let outputs = wanted.state.outputs()?;
+    let blobs = &wanted.state.blobs;
+    let reader = Reader { plan: &wanted.plan, history: &history, blobs, outputs: &outputs };
+    let counts = match &args.out {
+        Some(path) if path.as_os_str() != "-" => to_files(args, form, &reader, path, settings)?,
+        Some(_) | None => to_stdout(args, form, &reader, &wanted.run)?,
+    };
+    let step = &wanted.step;
+    if history.ended(wanted.place).next().is_none() {
         settings.ui.talk(&format!("No task of {step} has ended yet."));
     } else if counts.failed > 0 && args.out.is_none() && args.errors.is_none() {
         let count = counted(counts.failed, "task");
         settings.ui.talk(&format!("{count} of {step} failed: --errors FILE writes them"));
     }
-    Ok(Exit::Done)
+    Ok(())
+}
+
+/// Writes each row once, as it comes, until the run is over; into a file all of them anew.
+fn follow(
+    args: &ResultsArgs,
+    settings: &Settings,
+    wanted: &Wanted,
+    form: &Form<'_>,
+) -> Result<(), Failure> {
+    let to_file = args.out.as_ref().is_some_and(|path| path.as_os_str() != "-");
+    if !to_file && (form.format != SaveFormat::Jsonl || args.errors.is_some()) {
+        return Err(Failure::usage(
+            "`--watch` prints rows as jsonl, and only those with an output",
+        )
+        .help("other formats and --errors need --out FILE"));
+    }
+    let mut followed = Followed::new(&wanted.views, &wanted.state.folder, &wanted.run);
+    let mut known = BTreeSet::new();
+    follow::until(&args.follow, settings, || {
+        let glance = followed.look()?;
+        if glance.changed && to_file {
+            once(args, settings, wanted, form)?;
+        } else if glance.changed {
+            fresh(settings, wanted, form, &mut known)?;
+        }
+        Ok(glance.over)
+    })?;
+    Ok(())
+}
+
+/// Prints the rows that are not known yet.
+fn fresh(
+    settings: &Settings,
+    wanted: &Wanted,
+    form: &Form<'_>,
+    known: &mut BTreeSet<u32>,
+) -> Result<(), Failure> {
+    let history = resume::read_history(&wanted.views, &wanted.run)?;
+    let outputs = wanted.state.outputs()?;
+    let blobs = &wanted.state.blobs;
+    let reader = Reader { plan: &wanted.plan, history: &history, blobs, outputs: &outputs };
+    let mut new = BTreeSet::new();
+    reader.rows_but(wanted.place, known, &mut |place, row| {
+        new.insert(place);
+        let meant = filter::keeps(form.filter, || row.json());
+        match row {
+            ItemResult::Accepted(row) if meant => {
+                settings.ui.data(&format!("{}\n", form.text(&row)))
+            }
+            ItemResult::Accepted(_) | ItemResult::Failed(_) => Ok(()),
+        }
+    })?;
+    known.append(&mut new);
+    Ok(())
 }
 
 fn format(args: &ResultsArgs, settings: &Settings) -> SaveFormat {
@@ -154,7 +276,7 @@ fn to_files(
     settings: &Settings,
 ) -> Result<Counts, Failure> {
     if form.format == SaveFormat::Raw {
-        let counts = write_raw(reader, form.place, path)?;
+        let counts = write_raw(form, reader, path)?;
         settings.ui.say(&format!(
             "wrote {} to {}",
             counted(counts.accepted, "output"),

@@ -37,6 +37,8 @@ pub struct Again<'a> {
     pub yes: bool,
     /// `--max-spend`, from the run's start.
     pub max_spend: Option<Wei>,
+    /// Whether it is left when everything is published that waits for no answer.
+    pub detach: bool,
     /// How it is watched.
     pub watch: &'a WatchArgs,
 }
@@ -86,7 +88,13 @@ pub fn resume(
         let state = StatePlace::open(settings)?;
         let lane = LaneKey::of(&header);
         let lock = state.lock_wallet(settings, &connection, &lane)?;
-        let again = Again { run, yes: args.yes, max_spend: args.max_spend, watch: &args.watch };
+        let again = Again {
+            run,
+            yes: args.yes,
+            max_spend: args.max_spend,
+            detach: false,
+            watch: &args.watch,
+        };
         go(settings, connection, state, lock, again).await
     })
 }
@@ -213,6 +221,7 @@ pub async fn go(
             plan: Value::Null,
         },
         predicted_gas: None,
+        detach: again.detach,
         timeout: again.watch.timeout,
         plan: Arc::new(plan),
     };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::failure::{Exit, Failure};
+use super::filter::{self, Filter};
 use super::history::{ItemResult, Reader};
 use super::openai;
 use crate::pipeline::SaveFormat;
@@ -38,9 +39,23 @@ pub struct Form<'a> {
     pub format: SaveFormat,
     /// Of each row only these fields; all where none is named.
     pub fields: &'a [String],
+    /// Which rows; all without it.
+    pub filter: Option<&'a Filter>,
 }
 
 impl Form<'_> {
+    /// What became of each item that is meant, in input order.
+    fn each(
+        &self,
+        reader: &Reader<'_>,
+        take: &mut dyn FnMut(ItemResult) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        reader.rows(self.place, &mut |row| match filter::keeps(self.filter, || row.json()) {
+            true => take(row),
+            false => Ok(()),
+        })
+    }
+
     /// Writes the accepted rows to `out`, and the failed ones, if they are wanted, to `errors`.
     ///
     /// # Errors
@@ -60,7 +75,7 @@ impl Form<'_> {
         };
         if self.format == SaveFormat::Csv {
             let columns = &mut writer.columns;
-            reader.rows(self.place, &mut |row| {
+            self.each(reader, &mut |row| {
                 if let ItemResult::Accepted(row) = row {
                     columns.learn(&row);
                 }
@@ -68,13 +83,13 @@ impl Form<'_> {
             })?;
         }
         writer.head()?;
-        reader.rows(self.place, &mut |row| writer.row(row))?;
+        self.each(reader, &mut |row| writer.row(row))?;
         writer.tail()?;
         Ok(writer.counts)
     }
 
     /// A row with only the wanted fields.
-    fn text(&self, row: &Row) -> String {
+    pub fn text(&self, row: &Row) -> String {
         if self.fields.is_empty() {
             return rows::json_text(row);
         }
@@ -246,9 +261,9 @@ fn plain_mode() -> fs::Permissions {
 ///
 /// # Errors
 /// When a row cannot be read back or a file cannot be written.
-pub fn write_raw(reader: &Reader<'_>, place: u16, folder: &Path) -> Result<Counts, Failure> {
+pub fn write_raw(form: &Form<'_>, reader: &Reader<'_>, folder: &Path) -> Result<Counts, Failure> {
     let mut counts = Counts::default();
-    reader.rows(place, &mut |row| match row {
+    form.each(reader, &mut |row| match row {
         ItemResult::Accepted(row) => {
             counts.accepted += 1;
             let raw = rows::raw(&row);

@@ -9,8 +9,10 @@ use super::conduct::Conduct;
 use super::connect::Purpose;
 use super::errors::{of_driver, of_plan, of_store};
 use super::failure::{Exit, Failure};
+use super::file::{self, PipelineFile};
 use super::place::{self, StatePlace};
 use super::plan;
+use super::plan_file::{self, PlanFile};
 use super::prepare::{self, Opened, Prepared, Wanted};
 use super::question::{self, Spending};
 use super::resume::{self, Again};
@@ -23,37 +25,93 @@ use crate::report;
 use crate::store::{LaneKey, RunRow, Views, WalletLock};
 use crate::units::{Network, Wei};
 
-/// Runs a pipeline.
+/// Runs a pipeline, or a saved plan of one.
 ///
 /// # Errors
 /// Everything that keeps a run from starting; how a run ends is its exit, not an error.
 pub fn run(args: &RunArgs, settings: &Settings, here: &Path) -> Result<Exit, Failure> {
-    super::runtime()?.block_on(async {
-        let wanted = Wanted {
-            file: args.file.as_deref(),
-            params: &args.params,
-            knobs: &args.devnet,
-            limit: args.limit,
+    let mut file = file::read(settings, here, args.file.as_deref())?;
+    let saved = plan_file::read(&file)?;
+    if let Some(saved) = &saved {
+        fixed(args)?;
+        saved.same_texts(settings, here)?;
+        file = file::read(settings, here, Some(&saved.pipeline))?;
+    }
+    super::runtime()?.block_on(go((settings, here), args, file, saved.as_ref()))
+}
+
+async fn go(
+    (settings, here): (&Settings, &Path),
+    args: &RunArgs,
+    file: PipelineFile,
+    saved: Option<&PlanFile>,
+) -> Result<Exit, Failure> {
+    let wanted = wanted(args, saved);
+    let why = |failure: Failure| match saved {
+        Some(saved) => saved.failed(failure),
+        None => failure,
+    };
+    let opened = prepare::open((settings, here), file, &wanted, Purpose::Act).await.map_err(why)?;
+    if let Some(saved) = saved {
+        saved.same_sources(&opened)?;
+    }
+    let state = StatePlace::open(settings)?;
+    let lane = lane(&opened)?;
+    let lock = state.lock_wallet(settings, &opened.connection, &lane)?;
+    if let Some(row) = unfinished(args, settings, &state, &opened)? {
+        let again = Again {
+            run: row.run,
+            yes: args.yes,
             max_spend: args.max_spend,
-            password_file: args.watch.password_file.as_ref(),
+            detach: args.detach,
+            watch: &args.watch,
         };
-        let opened = prepare::open(settings, here, &wanted, Purpose::Act).await?;
-        let state = StatePlace::open(settings)?;
-        let lane = lane(&opened)?;
-        let lock = state.lock_wallet(settings, &opened.connection, &lane)?;
-        if let Some(row) = unfinished(args, settings, &state, &opened)? {
-            let again = Again {
-                run: row.run,
-                yes: args.yes,
-                max_spend: args.max_spend,
-                watch: &args.watch,
-            };
-            return resume::go(settings, opened.connection, state, lock, again).await;
-        }
-        let mut sink = BlobSink::new(state.blobs.clone());
-        let prepared = prepare::prepare(settings, opened, &wanted, &mut sink).await?;
-        start(args, settings, &state, lock, prepared).await
-    })
+        return resume::go(settings, opened.connection, state, lock, again).await;
+    }
+    let mut sink = BlobSink::new(state.blobs.clone());
+    let prepared = prepare::prepare(settings, opened, &wanted, &mut sink).await.map_err(why)?;
+    if let Some(saved) = saved {
+        saved.same_plan(&prepared)?;
+    }
+    let most = saved.and_then(|saved| saved.saved.most_wei);
+    start((args, most), settings, &state, lock, prepared).await
+}
+
+/// Refuses flags that a saved plan has settled.
+fn fixed(args: &RunArgs) -> Result<(), Failure> {
+    let params = &args.params;
+    let flags = [
+        ("--param", !params.param.is_empty()),
+        ("--params", params.params.is_some()),
+        ("--limit", args.limit.is_some()),
+        ("--only", args.only.is_some()),
+    ];
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(Failure::usage(format!("{flag} is settled by a saved plan"))
+            .help("make another plan: `ogflow plan FILE --out PLAN` takes the same flag")),
+        None => Ok(()),
+    }
+}
+
+/// What is asked for: by the flags, or by the saved plan with the flags that may lower its cap.
+fn wanted<'a>(args: &'a RunArgs, saved: Option<&'a PlanFile>) -> Wanted<'a> {
+    let typed = Wanted {
+        limit: args.limit,
+        only: args.only.as_deref(),
+        max_spend: args.max_spend,
+        password_file: args.watch.password_file.as_ref(),
+        ..Wanted::new(&args.params, &args.devnet)
+    };
+    match saved {
+        Some(saved) => Wanted {
+            params: saved.given(),
+            limit: saved.saved.limit,
+            only: saved.saved.only.as_deref(),
+            ceiling: saved.cap,
+            ..typed
+        },
+        None => typed,
+    }
 }
 
 /// The lane that the run publishes through.
@@ -100,7 +158,7 @@ fn unfinished(
 
 /// Shows the plan, asks, and conducts the run.
 async fn start(
-    args: &RunArgs,
+    (args, ceiling): (&RunArgs, Option<Wei>),
     settings: &Settings,
     state: &StatePlace,
     lock: WalletLock,
@@ -109,7 +167,7 @@ async fn start(
     show(settings, &prepared);
     prepared.summary.affordable().map_err(|error| of_plan(&error))?;
     let network = Arc::clone(&prepared.connection.network);
-    let cap = engine_cap(&network, &prepared);
+    let cap = engine_cap(&network, &prepared, ceiling);
     question::spend(settings, &spending(args, &prepared, cap))?;
     let signer = prepared
         .connection
@@ -153,6 +211,7 @@ async fn start(
             plan: plan::document(&prepared),
         },
         predicted_gas: None,
+        detach: args.detach,
         timeout: args.watch.timeout,
         plan: Arc::clone(&prepared.plan),
     };
@@ -168,15 +227,13 @@ fn show(settings: &Settings, prepared: &Prepared) {
 }
 
 /// The cap that the engine keeps: what is typed or shown, and never above a cap that was set.
-fn engine_cap(network: &Network, prepared: &Prepared) -> Option<Wei> {
+/// `ceiling` is what a saved plan showed.
+fn engine_cap(network: &Network, prepared: &Prepared, ceiling: Option<Wei>) -> Option<Wei> {
     if network.devnet {
         return prepared.cap;
     }
     let most = prepared.summary.totals.at_most().map(question::rounded_up);
-    match (most, prepared.cap) {
-        (Some(most), Some(cap)) => Some(most.min(cap)),
-        (most, cap) => most.or(cap),
-    }
+    prepare::lowest(prepare::lowest(most, ceiling), prepared.cap)
 }
 
 /// What the question before spending is about.

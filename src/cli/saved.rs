@@ -40,12 +40,12 @@ fn one(
     let folder = from.parent().unwrap_or(Path::new(""));
     let path = super::disk::lexical(&folder.join(&save.path));
     let step = reader.plan.step_name(place);
+    let form = Form { run, step, place, format: save.format, fields: &[], filter: None };
     if save.format == SaveFormat::Raw {
-        let counts = write_raw(reader, place, &path)?;
+        let counts = write_raw(&form, reader, &path)?;
         let count = counted(counts.accepted, "output");
         return Ok(vec![format!("wrote {count} of {step} to {}", path.display())]);
     }
-    let form = Form { run, step, place, format: save.format, fields: &[] };
     let mut out = NewFile::begin(&path)?;
     let failed = errors_path(&path);
     let mut errors = NewFile::begin(&failed)?;

@@ -203,6 +203,17 @@ impl Ui {
         }
     }
 
+    /// Clears a terminal for the next picture; elsewhere pictures stand below each other.
+    ///
+    /// # Errors
+    /// As [`Ui::data`].
+    pub fn clear(&self) -> Result<(), Failure> {
+        if self.out_terminal && !self.manner.accessible {
+            return self.data("\u{1b}[2J\u{1b}[H");
+        }
+        Ok(())
+    }
+
     /// Says something on stderr, with a line break at its end. A stderr that nobody reads is no
     /// reason to stop.
     pub fn say(&self, text: &str) {

@@ -201,6 +201,7 @@ impl Ordered<'_> {
             lock,
             manner: Manner::silent(settings.show),
             predicted_gas: None,
+            detach: false,
             timeout: None,
             plan: Arc::new(plan),
         };

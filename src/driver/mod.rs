@@ -93,6 +93,8 @@ pub struct Drive<'a, C, K, J> {
     pub begin: Begin,
     /// The time.
     pub clock: Clock,
+    /// Leaves as soon as everything is on chain that can be published before an answer comes.
+    pub detach: bool,
     /// Wishes to stop.
     pub signals: mpsc::Receiver<Signal>,
     /// Who looks on.
@@ -196,6 +198,7 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
         performer: Performer::new(crew, sender),
         replies,
         clock,
+        detach: drive.detach,
         signals: drive.signals,
         signal: None,
         observers,

@@ -55,6 +55,7 @@ pub(super) struct Shell<'a, C, K, J> {
     pub(super) performer: Performer<C, K>,
     pub(super) replies: mpsc::UnboundedReceiver<Reply>,
     pub(super) clock: Clock,
+    pub(super) detach: bool,
     pub(super) signals: mpsc::Receiver<Signal>,
     pub(super) signal: Option<Signal>,
     pub(super) observers: Vec<Observer<'a>>,
@@ -98,6 +99,9 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
             let now = self.clock.now();
             let mut group = Group::default();
             self.gather(woken, now, &mut group)?;
+            if self.detach && self.engine.has_published_all() {
+                group.events.extend(self.engine.handle(Input::Drain { until: now }, now));
+            }
             let events = self.keep(group, now)?;
             let effects = if now >= swept.after(SWEEP) {
                 swept = now;

@@ -98,18 +98,49 @@ impl Engine {
     /// The first ready task whose step has room, if slots and pace let one pass.
     fn next_publication(&self, turn: &Turn) -> Option<TaskId> {
         let room = self.lane.as_ref().is_some_and(super::lane::Lane::has_room);
-        if !room || !self.may_publish() || self.tasks.open() >= self.limits.in_flight.get() {
+        if !room || !self.may_publish() {
             return None;
         }
-        let id = self.steps.places().find_map(|place| {
+        let id = self.next_allowed()?;
+        (self.pace.opens_at() <= turn.now).then_some(id)
+    }
+
+    /// Whether everything is on chain that can be published before an answer comes: what is left
+    /// waits for a response, an expiry, a round's backoff, or for money.
+    pub fn has_published_all(&self) -> bool {
+        let under_way = |task: &Task| matches!(task.state, TaskState::Publishing { .. });
+        if self.lane.is_none() || self.tasks.iter().any(|(_, task)| under_way(task)) {
+            return false;
+        }
+        if !self.may_publish() {
+            return true;
+        }
+        let preparing = self.steps.places().any(|place| {
+            let step = self.steps.get(place);
+            let unread = step.is_some_and(|s| s.expansion.is_none() && s.end.is_none());
+            (unread && self.steps.is_released(&self.schedule, place))
+                || self.steps.window(&self.schedule, place).is_some()
+        });
+        let pinning = || self.tasks.iter().any(|(_, task)| task.state == TaskState::Pinning);
+        if preparing || pinning() {
+            return false;
+        }
+        self.next_allowed().is_none() || self.is_out_of_funds()
+    }
+
+    /// The first ready task whose step and run have room for one more open task.
+    fn next_allowed(&self) -> Option<TaskId> {
+        if self.tasks.open() >= self.limits.in_flight.get() {
+            return None;
+        }
+        self.steps.places().find_map(|place| {
             let step = self.steps.get(place)?;
             let has_room = step.end.is_none()
                 && step.open < rule(&self.schedule, place)?.concurrency.get()
                 && !self.steps.is_failing(&self.schedule, place)
                 && !self.steps.is_orphaned(&self.schedule, place);
             if has_room { self.tasks.ready_of(place).next() } else { None }
-        })?;
-        (self.pace.opens_at() <= turn.now).then_some(id)
+        })
     }
 
     fn price_of(&self, id: TaskId, survey: &Survey) -> Option<(Wei, Fees)> {

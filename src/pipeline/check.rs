@@ -181,6 +181,7 @@ impl<'a> Check<'a> {
             limits: limits?,
             steps,
             outputs,
+            only: Vec::new(),
             tag: tag.unwrap_or(Some(true))?,
         })
     }

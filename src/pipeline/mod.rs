@@ -27,6 +27,7 @@ pub mod policy;
 pub mod price;
 pub mod problem;
 pub mod schema;
+pub mod selection;
 pub mod step;
 pub mod template;
 pub mod written;
@@ -51,6 +52,7 @@ pub use loader::{FoundFile, LoadError, Loader};
 pub use policy::{Accept, AllowFailures, Backoff, OnPartial, Retry, RetryAfter, Save, SaveFormat};
 pub use price::{Complexity, Expires, Payment};
 pub use problem::{Code, Look, Problem, Severity, SourceText, Span, errors_last, explain};
+pub use selection::{Selection, SelectionError};
 pub use step::{ReadPlace, Step, StepRead, StepSource, Task, TaskBody};
 pub use template::TaskTemplate;
 pub use written::{Written, WrittenExpression, WrittenTemplate};
@@ -81,6 +83,8 @@ pub struct Pipeline {
     pub steps: Vec<Step>,
     /// What is shown at the end, in the order of writing.
     pub outputs: Vec<Output>,
+    /// The steps that were selected, where the others were left out; empty when none was.
+    pub only: Vec<crate::units::StepName>,
     /// Whether task configs carry the tag by which a lost journal can be rebuilt.
     pub tag: bool,
 }

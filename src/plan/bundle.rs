@@ -11,7 +11,7 @@ use crate::pipeline::check::{ParamValue, Setting};
 use crate::pipeline::{
     Foreach, FoundFile, ItemFormat, LoadError, Loader, Pipeline, Problem, Severity, SourceText,
 };
-use crate::units::Network;
+use crate::units::{Network, StepName};
 
 /// Everything that a plan was made from, with what was found in its item files. A run stores
 /// it, so that later edits cannot hurt a resume.
@@ -24,6 +24,9 @@ pub struct Bundle {
     pub parts: Vec<Text>,
     /// The params with their values.
     pub params: Map<String, Value>,
+    /// The steps that were selected, where the others were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<StepName>,
     /// The sources, as their contracts were.
     pub sources: Sources,
     /// What was found in the items of each step, in plan order.
@@ -61,6 +64,7 @@ impl Plan {
             pipeline: text(&self.pipeline.file),
             parts: self.pipeline.parts.iter().map(text).collect(),
             params: self.pipeline.params.clone(),
+            only: self.pipeline.only.clone(),
             sources: self.sources.clone(),
             items: self.steps.iter().map(|step| step.items.clone()).collect(),
             headers: self.headers(),
@@ -122,10 +126,11 @@ impl Bundle {
             .collect();
         let setting = Setting { loader: &self, params: &params, network };
         let (pipeline, mut problems) = Pipeline::check(&file, setting);
-        let Some(pipeline) = pipeline else {
+        let Some(mut pipeline) = pipeline else {
             problems.retain(|problem| problem.severity() == Severity::Error);
             return Err(problems);
         };
+        pipeline.keep(&self.only);
         let known = self.items.clone();
         let restored = make::restore(Arc::new(pipeline), network, self.sources.clone(), known);
         restored.map(|Planned { plan, .. }| plan)

@@ -36,12 +36,6 @@ pub enum PlanError {
         /// What is missing.
         short: Wei,
     },
-    /// The plan was made from something else.
-    #[error("the plan is stale: {what} changed")]
-    Stale {
-        /// What is not what it was: `the pipeline`, `the input files`, `the sources`.
-        what: String,
-    },
     /// The record of a run cannot be read back into a plan.
     #[error("the record of the run cannot be read: {what}")]
     Record {
@@ -64,7 +58,6 @@ impl PlanError {
             Self::WalletShort { short, .. } => {
                 Some(format!("send {short} to the wallet, or withdraw from the vault"))
             }
-            Self::Stale { .. } => Some("make the plan anew with `ogflow plan`".to_owned()),
             Self::Record { .. } => None,
         }
     }

@@ -5,34 +5,43 @@ use alloy::primitives::B256;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Fingerprint, KnownItems, PlanError, Sources};
+use super::{Fingerprint, KnownItems, Sources};
 use crate::pipeline::Pipeline;
 use crate::units::{Network, Wei, canonical};
 
+/// A part of what a plan was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The pipeline, a template, a schema, a param, or which steps were selected.
+    Pipeline,
+    /// The input files.
+    Inputs,
+    /// What the sources' contracts say.
+    Sources,
+    /// What is reused.
+    Cache,
+    /// The gas price.
+    GasPrice,
+}
+
 impl Fingerprint {
-    /// What `self` has that `other` has not, in words; `None` if nothing that matters differs.
-    /// A gas price is the same until it has risen or fallen by a quarter (cli.md, section 3.3).
-    ///
-    /// # Errors
-    /// [`PlanError::Stale`] with the first part that differs.
-    pub fn compare(&self, now: &Self) -> Result<(), PlanError> {
-        let stale = |what: &str| Err(PlanError::Stale { what: what.to_owned() });
-        if self.pipeline != now.pipeline {
-            return stale("the pipeline, a template or a param");
-        }
-        if self.inputs != now.inputs {
-            return stale("an input file");
-        }
-        if self.sources != now.sources {
-            return stale("what a source's contract says");
-        }
-        if self.cache != now.cache {
-            return stale("what is reused");
-        }
-        match (self.gas_price, now.gas_price) {
-            (Some(then), Some(now)) if moved(then, now) => stale("the gas price"),
-            (Some(_) | None, _) => Ok(()),
-        }
+    /// The parts that are not the same now. A gas price is the same until it has risen or fallen
+    /// by more than a quarter (cli.md, section 3.3).
+    pub fn changed(&self, now: &Self) -> Vec<Part> {
+        let gas = match (self.gas_price, now.gas_price) {
+            (Some(then), Some(now)) => moved(then, now),
+            (Some(_) | None, _) => false,
+        };
+        [
+            (Part::Pipeline, self.pipeline != now.pipeline),
+            (Part::Inputs, self.inputs != now.inputs),
+            (Part::Sources, self.sources != now.sources),
+            (Part::Cache, self.cache != now.cache),
+            (Part::GasPrice, gas),
+        ]
+        .into_iter()
+        .filter_map(|(part, changed)| changed.then_some(part))
+        .collect()
     }
 }
 
@@ -42,7 +51,7 @@ fn moved(then: Wei, now: Wei) -> bool {
     high.saturating_sub(low).saturating_mul(4) > then
 }
 
-/// Pipeline, templates, schemas and params.
+/// Pipeline, templates, schemas, params, and the steps that were selected.
 pub(super) fn of_pipeline(pipeline: &Pipeline) -> B256 {
     let mut hash = Sha256::new();
     let mut add = |text: &str| {
@@ -55,6 +64,7 @@ pub(super) fn of_pipeline(pipeline: &Pipeline) -> B256 {
         add(&part.text);
     }
     add(&canonical::to_string(&Value::Object(pipeline.params.clone())));
+    pipeline.only.iter().for_each(|step| add(step.as_str()));
     B256::new(hash.finalize().into())
 }
 
@@ -107,29 +117,34 @@ mod tests {
     }
 
     #[test]
-    fn each_part_that_differs_makes_a_plan_stale_and_is_named() {
+    fn each_part_that_differs_is_named() {
         let other = B256::repeat_byte(9);
         let changed = |change: fn(&mut Fingerprint, B256)| {
             let mut now = parts();
             change(&mut now, other);
-            parts().compare(&now).unwrap_err().to_string()
+            parts().changed(&now)
         };
-        assert!(changed(|now, other| now.pipeline = other).contains("pipeline"));
-        assert!(changed(|now, other| now.inputs = other).contains("input file"));
-        assert!(changed(|now, other| now.sources = other).contains("source"));
-        assert!(changed(|now, other| now.cache = other).contains("reused"));
-        assert_eq!(parts().compare(&parts()), Ok(()));
+        assert_eq!(changed(|now, other| now.pipeline = other), [Part::Pipeline]);
+        assert_eq!(changed(|now, other| now.inputs = other), [Part::Inputs]);
+        assert_eq!(changed(|now, other| now.sources = other), [Part::Sources]);
+        assert_eq!(changed(|now, other| now.cache = other), [Part::Cache]);
+        let both = changed(|now, other| {
+            now.inputs = other;
+            now.gas_price = Some(Wei::from_u128(200));
+        });
+        assert_eq!(both, [Part::Inputs, Part::GasPrice]);
+        assert_eq!(parts().changed(&parts()), []);
     }
 
     #[test]
     fn a_gas_price_may_move_by_a_quarter() {
-        let compare = |now: u128| {
-            parts()
-                .compare(&Fingerprint { gas_price: Some(Wei::from_u128(now)), ..parts() })
-                .is_ok()
-        };
-        assert!(compare(125) && compare(75));
-        assert!(!compare(126) && !compare(74));
-        assert_eq!(parts().compare(&Fingerprint { gas_price: None, ..parts() }), Ok(()));
+        let changed =
+            |price: Option<u128>| Fingerprint { gas_price: price.map(Wei::from_u128), ..parts() };
+        let parts = parts();
+        assert!(parts.changed(&changed(Some(125))).is_empty());
+        assert!(parts.changed(&changed(Some(75))).is_empty());
+        assert!(parts.changed(&changed(None)).is_empty());
+        assert_eq!(parts.changed(&changed(Some(126))), [Part::GasPrice]);
+        assert_eq!(parts.changed(&changed(Some(74))), [Part::GasPrice]);
     }
 }

@@ -110,6 +110,7 @@ impl Plan {
             limits: crate::pipeline::Limits::default(),
             steps: Vec::new(),
             outputs: Vec::new(),
+            only: Vec::new(),
             tag: true,
         };
         let made = restore(Arc::new(pipeline), network, Sources::default(), Vec::new());

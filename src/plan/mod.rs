@@ -44,6 +44,7 @@ pub use bundle::Bundle;
 pub use cost::{Balances, GasPrices};
 pub use error::PlanError;
 pub use expand::Expanded;
+pub use fingerprint::Part;
 pub use make::{Planned, Request};
 pub use schedule::{
     Allowance, Edge, EdgeKind, Limits, OnExceed, OnPartial, RetryRule, Schedule, StepRule,

@@ -72,6 +72,15 @@ pub fn stopping(tally: &Tally, wait: Duration) -> Vec<String> {
     let coin = tally.coin();
     let id = tally.run().map(|run| run.id.to_string()).unwrap_or_default();
     let tasks = if open == 1 { "1 task is".into() } else { format!("{open} tasks are") };
+    if wait.is_zero() {
+        return vec![
+            coin.line(format!(
+                "Leaving: {tasks} open on chain; {} is locked.",
+                coin.exact(tally.money().locked)
+            )),
+            "They go on whether or not this program runs.".to_owned(),
+        ];
+    }
     vec![
         coin.line(format!(
             "Stopping: no new tasks. {tasks} open on chain; {} is locked.",

@@ -71,6 +71,24 @@ pub struct RunLock {
 }
 
 impl RunLock {
+    /// Whether a process writes `run` now.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn is_held(folder: &StateFolder, run: &RunId) -> Result<bool, StoreError> {
+        let path = folder.path().join("locks").join(format!("{run}.lock"));
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(io_error(&path)(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(io_error(&path)(source)),
+        }
+    }
+
     /// Takes the lock of `run`.
     ///
     /// # Errors
@@ -203,6 +221,18 @@ mod tests {
         assert!(other.is_ok());
         drop(first);
         assert!(RunLock::take(&folder, &run, holder()).is_ok());
+    }
+
+    #[test]
+    fn whether_a_run_is_written_can_be_asked_without_taking_it() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(&home.path().join(".ogflow")).unwrap();
+        let run = RunId::from_random(7);
+        assert!(!RunLock::is_held(&folder, &run).unwrap());
+        let lock = RunLock::take(&folder, &run, holder()).unwrap();
+        assert!(RunLock::is_held(&folder, &run).unwrap());
+        drop(lock);
+        assert!(!RunLock::is_held(&folder, &run).unwrap());
     }
 
     #[test]

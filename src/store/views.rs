@@ -236,6 +236,15 @@ impl Views {
         }
     }
 
+    /// How many events the journal holds: what shows that something happened.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn count(&self, run: &RunId) -> Result<u64, StoreError> {
+        let kinds = self.kinds(run)?;
+        Ok(kinds.iter().map(|(_, count)| count).sum())
+    }
+
     /// How many events the journal holds, by kind: for a person who looks for what fills it.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
+use super::super::follow::FollowArgs;
 use super::amount;
 use super::work::ParamArgs;
 use crate::units::Wei;
@@ -15,6 +16,8 @@ pub enum RowFormat {
     /// A table.
     #[default]
     Table,
+    /// A table with more columns and nothing shortened.
+    Wide,
     /// One JSON document.
     Json,
     /// A line of JSON for each row.
@@ -28,7 +31,7 @@ pub enum RowFormat {
 /// `status`
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_long_help = "Examples:\n  ogflow status\n  ogflow status latest --tasks\n  ogflow status latest hello/hello"
+    after_long_help = "Examples:\n  ogflow status\n  ogflow status latest --tasks\n  ogflow status latest --tasks --where \"state == 'failed'\"\n  ogflow status latest hello/hello\n  ogflow status --wait --timeout 1h"
 )]
 pub struct StatusArgs {
     /// The run: its id, the start of it, or `latest`.
@@ -41,9 +44,21 @@ pub struct StatusArgs {
     /// The form of the rows.
     #[arg(short = 'o', long = "output", value_enum, value_name = "FORM")]
     pub output: Option<RowFormat>,
+    /// Of each row only these fields, in the forms json and jsonl.
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    pub fields: Vec<String>,
+    /// Of the tasks only those for which this holds, such as `state == 'failed'`.
+    #[arg(long = "where", value_name = "EXPR")]
+    pub filter: Option<String>,
     /// At most so many rows.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Wait until the run is over, show it once, and end with its exit code.
+    #[arg(long)]
+    pub wait: bool,
+    /// How to look again.
+    #[command(flatten)]
+    pub follow: FollowArgs,
 }
 
 /// The form of results.
@@ -65,7 +80,7 @@ pub enum ResultFormat {
 /// `results`
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_long_help = "Examples:\n  ogflow results\n  ogflow results latest --step classify --format csv --out out/labels.csv"
+    after_long_help = "Examples:\n  ogflow results\n  ogflow results latest --step classify --format csv --out out/labels.csv\n  ogflow results latest --where \"output.score > 3\"\n  ogflow results latest --watch --interval 5s"
 )]
 pub struct ResultsArgs {
     /// The run: its id, the start of it, or `latest`.
@@ -85,6 +100,12 @@ pub struct ResultsArgs {
     /// Of each row only these fields.
     #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
     pub fields: Vec<String>,
+    /// Only the rows for which this holds, such as `output.score > 3`.
+    #[arg(long = "where", value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// How to look again: each row once, as it comes.
+    #[command(flatten)]
+    pub follow: FollowArgs,
 }
 
 /// `render`
@@ -143,17 +164,26 @@ pub enum GraphFormat {
     Text,
     /// Mermaid, which GitHub draws.
     Mermaid,
+    /// The language of Graphviz.
+    Dot,
+    /// One JSON document.
+    Json,
 }
 
 /// `graph`
 #[derive(Debug, ClapArgs)]
-#[command(after_long_help = "Examples:\n  ogflow graph\n  ogflow graph --format mermaid")]
+#[command(
+    after_long_help = "Examples:\n  ogflow graph\n  ogflow graph --format mermaid\n  ogflow graph --run latest"
+)]
 pub struct GraphArgs {
     /// The pipeline; `-` is stdin.
     pub file: Option<PathBuf>,
     /// The form of the picture.
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: GraphFormat,
+    #[arg(long, value_enum)]
+    pub format: Option<GraphFormat>,
+    /// Draw this run, with how far its steps have come: its id, the start of it, or `latest`.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["file", "param", "params"])]
+    pub run: Option<String>,
     /// Params.
     #[command(flatten)]
     pub params: ParamArgs,

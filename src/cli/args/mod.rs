@@ -159,7 +159,7 @@ fn amount(text: &str) -> Result<Wei, String> {
 }
 
 /// A span of time, as clap takes it.
-fn span(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn span(text: &str) -> Result<std::time::Duration, String> {
     parse_duration(text).map_err(|error| format!("{error}; {}", error.hint()))
 }
 

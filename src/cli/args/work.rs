@@ -90,11 +90,14 @@ pub enum PlanFormat {
 /// `plan`
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_long_help = "Examples:\n  ogflow plan\n  ogflow plan --json\n  ogflow plan --sample 2"
+    after_long_help = "Examples:\n  ogflow plan\n  ogflow plan --json\n  ogflow plan --sample 2\n  ogflow plan --only +digest\n  ogflow plan --out plan.json && ogflow run plan.json"
 )]
 pub struct PlanArgs {
     /// The pipeline; `-` is stdin.
     pub file: Option<PathBuf>,
+    /// Save the plan: `ogflow run FILE` carries it out exactly, or says what changed.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// The form of the plan.
     #[arg(long, value_enum)]
     pub format: Option<PlanFormat>,
@@ -107,6 +110,9 @@ pub struct PlanArgs {
     /// Only the first N items of each step that reads a file or a list.
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
+    /// Only this step; `+STEP` takes along what is before it, `STEP+` what is behind it.
+    #[arg(long, value_name = "[+]STEP[+]")]
+    pub only: Option<String>,
     /// Params.
     #[command(flatten)]
     pub params: ParamArgs,
@@ -142,11 +148,12 @@ pub struct WatchArgs {
 
 /// `run`
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
-    after_long_help = "Examples:\n  ogflow run\n  ogflow run pipelines/quickstart.yaml\n  ogflow run --devnet fail=20% --devnet seed=7\n  ogflow run --network testnet --yes --max-spend \"2 OGPU\""
+    after_long_help = "Examples:\n  ogflow run\n  ogflow run pipelines/quickstart.yaml\n  ogflow run --devnet fail=20% --devnet seed=7\n  ogflow run --only +digest --limit 10\n  ogflow run plan.json\n  ogflow run --detach\n  ogflow run --network testnet --yes --max-spend \"2 OGPU\""
 )]
 pub struct RunArgs {
-    /// The pipeline; `-` is stdin.
+    /// The pipeline, or a plan that `plan --out` saved; `-` is stdin.
     pub file: Option<PathBuf>,
     /// Skip the question; never the cap.
     #[arg(short, long)]
@@ -157,12 +164,18 @@ pub struct RunArgs {
     /// Only the first N items of each step that reads a file or a list.
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
+    /// Only this step; `+STEP` takes along what is before it, `STEP+` what is behind it.
+    #[arg(long, value_name = "[+]STEP[+]")]
+    pub only: Option<String>,
     /// Start a new run although one of this pipeline is unfinished.
     #[arg(long, conflicts_with = "resume")]
     pub new: bool,
     /// Go on with the unfinished run of this pipeline, if there is one.
     #[arg(long)]
     pub resume: bool,
+    /// Publish, and leave without waiting for answers; `ogflow resume` collects them.
+    #[arg(long)]
+    pub detach: bool,
     /// Params.
     #[command(flatten)]
     pub params: ParamArgs,

@@ -1,5 +1,7 @@
 //! Help: the bare screen, topics, `explain`, and words that are no command.
 
+pub mod later;
+
 use std::ffi::OsString;
 
 use clap::CommandFactory;

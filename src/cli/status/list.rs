@@ -97,7 +97,7 @@ pub(super) fn nothing(settings: &Settings, form: RowFormat) -> Result<Exit, Fail
 pub(super) fn list(
     views: &Views,
     settings: &Settings,
-    form: RowFormat,
+    (form, fields): (RowFormat, &[String]),
     limit: Option<usize>,
 ) -> Result<Exit, Failure> {
     let rows = views.runs().map_err(|error| errors::of_store(&error))?;
@@ -113,12 +113,12 @@ pub(super) fn list(
     match form {
         RowFormat::Json => {
             let rows: Value = listed.iter().map(Listed::json).collect();
-            let rows = select::fields(rows, &settings.json.clone().unwrap_or_default())?;
+            let rows = select::fields(rows, fields)?;
             ui.data(&format!("{}\n", json!({"schema": "ogflow.status/v1", "runs": rows})))?;
         }
         RowFormat::Jsonl => {
             for row in &listed {
-                ui.data(&format!("{}\n", row.json()))?;
+                ui.data(&format!("{}\n", select::fields(row.json(), fields)?))?;
             }
         }
         RowFormat::Name => {
@@ -128,6 +128,7 @@ pub(super) fn list(
         }
         RowFormat::Csv => ui.data(&csv(&listed)?)?,
         RowFormat::Table => ui.out(&table(&listed, clock::now()).draw(ui))?,
+        RowFormat::Wide => ui.out(&wide(&listed, clock::now()).draw(ui))?,
     }
     if let Some(open) = listed.iter().find(|it| it.row.state.is_unfinished()) {
         ui.next(&format!("ogflow resume {}", open.row.run));
@@ -158,6 +159,32 @@ fn table(listed: &[Listed], now: Timestamp) -> Table {
             it.tasks(),
             format!("{} / {}", it.spent().coins_rounded(2), it.cap()),
             locked,
+            layout::span(now.since(it.row.started_at)),
+            it.remark(),
+        ]);
+    }
+    table
+}
+
+/// All that the list knows, with exact amounts.
+fn wide(listed: &[Listed], now: Timestamp) -> Table {
+    let mut table = Table::new(&[
+        "RUN", "PIPELINE", "NETWORK", "STATE", ">TASKS", ">FAILED", ">PAID", ">GAS", ">CAP",
+        ">LOCKED", "STARTED", ">AGE", "",
+    ]);
+    for it in listed {
+        table.row(vec![
+            it.row.run.to_string(),
+            it.row.pipeline.clone(),
+            it.row.network.clone(),
+            it.row.state.word().to_owned(),
+            it.tasks(),
+            it.count("failed").to_string(),
+            it.wei("paid_wei").coins(),
+            it.wei("gas_wei").coins(),
+            it.cap(),
+            it.wei("locked_wei").coins(),
+            layout::rfc3339(it.row.started_at),
             layout::span(now.since(it.row.started_at)),
             it.remark(),
         ]);

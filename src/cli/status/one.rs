@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::args::RowFormat;
 use super::super::failure::{Exit, Failure};
+use super::super::filter::{self, Filter};
 use super::super::history::History;
 use super::super::settings::Settings;
-use super::super::table::Table;
 use super::super::{clock, errors, resume, select, suggest, watch};
 use super::tasks;
 use crate::engine::{Event, RunHeader, Verdict};
@@ -21,6 +21,8 @@ pub(super) struct Shown<'a> {
     pub(super) folder: &'a StateFolder,
     pub(super) settings: &'a Settings,
     pub(super) form: RowFormat,
+    pub(super) fields: Vec<String>,
+    pub(super) filter: Option<Filter>,
 }
 
 impl Shown<'_> {
@@ -29,7 +31,15 @@ impl Shown<'_> {
         let history = resume::read_history(self.views, run)?;
         let header = self.views.header(run).map_err(|error| errors::of_store(&error))?;
         let ui = &self.settings.ui;
-        if self.form == RowFormat::Table {
+        if self.form == RowFormat::Name {
+            ui.data(&format!("{run}\n"))?;
+            return Ok(Exit::Done);
+        }
+        if self.form == RowFormat::Csv {
+            ui.data(&steps_csv(history.tally()))?;
+            return Ok(Exit::Done);
+        }
+        if self.is_table() {
             let at = history.tally().outcome().map_or_else(clock::now, |_| self.last_at(run));
             let ending = Ending { at, ..Ending::default() };
             let lines = report::summary::end(history.tally(), &ending, super::super::look(ui));
@@ -45,6 +55,18 @@ impl Shown<'_> {
         let document = self.document(&header, &history)?;
         self.print(document)?;
         Ok(Exit::Done)
+    }
+
+    const fn is_table(&self) -> bool {
+        matches!(self.form, RowFormat::Table | RowFormat::Wide)
+    }
+
+    /// Whether a task has ended.
+    pub(super) fn has_ended(&self, run: &RunId, label: &str) -> Result<bool, Failure> {
+        let history = resume::read_history(self.views, run)?;
+        let listed = tasks::all(&history);
+        let found = listed.iter().find(|row| row.label == label);
+        Ok(found.is_some_and(|row| history.task(row.id).is_some()))
     }
 
     fn last_at(&self, run: &RunId) -> crate::units::Timestamp {
@@ -82,63 +104,45 @@ impl Shown<'_> {
     }
 
     fn print(&self, document: Value) -> Result<(), Failure> {
-        let fields = self.settings.json.clone().unwrap_or_default();
-        self.settings.ui.data(&format!("{}\n", select::fields(document, &fields)?))
+        self.settings.ui.data(&format!("{}\n", select::fields(document, &self.fields)?))
     }
 
     /// The tasks of a run that have begun.
     pub(super) fn tasks(&self, run: &RunId, limit: Option<usize>) -> Result<Exit, Failure> {
         let history = resume::read_history(self.views, run)?;
         let mut all = tasks::all(&history);
+        all.retain(|row| filter::keeps(self.filter.as_ref(), || row.json()));
+        if let Some(filter) = &self.filter {
+            filter.finish(&self.settings.ui)?;
+        }
         all.truncate(limit.unwrap_or(usize::MAX));
+        self.rows(run, &all)?;
+        Ok(Exit::Done)
+    }
+
+    /// Tasks in the form that is wanted.
+    fn rows(&self, run: &RunId, all: &[tasks::Listed]) -> Result<(), Failure> {
         let ui = &self.settings.ui;
         match self.form {
             RowFormat::Json => {
                 let rows: Value = all.iter().map(tasks::Listed::json).collect();
-                let rows = select::fields(rows, &self.settings.json.clone().unwrap_or_default())?;
+                let rows = select::fields(rows, &self.fields)?;
                 let document = json!({"schema": "ogflow.status/v1", "run": run, "tasks": rows});
-                ui.data(&format!("{document}\n"))?;
+                ui.data(&format!("{document}\n"))
             }
-            RowFormat::Jsonl => {
-                all.iter().try_for_each(|row| ui.data(&format!("{}\n", row.json())))?;
-            }
-            RowFormat::Name => {
-                all.iter().try_for_each(|row| ui.data(&format!("{}\n", row.label)))?;
-            }
-            RowFormat::Csv => {
-                let mut text = String::from("task,state,round,paid_wei,address\n");
-                for row in &all {
-                    let address = row.task.map_or_else(String::new, |it| it.to_string());
-                    let label = row.label.replace('"', "\"\"");
-                    text.push_str(&format!(
-                        "\"{label}\",{},{},{},{address}\n",
-                        row.state,
-                        row.round,
-                        row.paid.to_u256()
-                    ));
-                }
-                ui.data(&text)?;
-            }
-            RowFormat::Table => {
-                let mut table =
-                    Table::new(&["TASK", "STATE", ">ROUND", ">PAID", "ADDRESS", "REASON"]);
-                for row in &all {
-                    table.row(vec![
-                        Untrusted::from(row.label.as_str()).to_string(),
-                        row.state.to_owned(),
-                        row.round.to_string(),
-                        row.paid.coins_rounded(4),
-                        row.task.as_ref().map_or_else(|| "–".to_owned(), layout::short),
-                        Untrusted::from(row.why.as_str()).to_string(),
-                    ]);
-                }
-                ui.out(&table.draw(ui))?;
+            RowFormat::Jsonl => all.iter().try_for_each(|row| {
+                ui.data(&format!("{}\n", select::fields(row.json(), &self.fields)?))
+            }),
+            RowFormat::Name => all.iter().try_for_each(|row| ui.data(&format!("{}\n", row.label))),
+            RowFormat::Csv => ui.data(&tasks::csv(all)),
+            RowFormat::Table | RowFormat::Wide => {
+                ui.out(&tasks::table(all, self.form == RowFormat::Wide).draw(ui))?;
                 if let Some(first) = all.first() {
                     ui.next(&format!("ogflow status {run} {}", first.label));
                 }
+                Ok(())
             }
         }
-        Ok(Exit::Done)
     }
 
     /// One task: how it stands, and what happened to it.
@@ -154,8 +158,12 @@ impl Shown<'_> {
                     None => format!("`ogflow status {run} --tasks` lists them"),
                 }));
         };
+        if matches!(self.form, RowFormat::Name | RowFormat::Csv) {
+            self.rows(run, std::slice::from_ref(listed))?;
+            return Ok(Exit::Done);
+        }
         let told = self.happenings(run, listed.id, &header)?;
-        if self.form != RowFormat::Table {
+        if !self.is_table() {
             let mut document = listed.json();
             document["schema"] = json!("ogflow.status/v1");
             document["run"] = json!(run);
@@ -265,6 +273,24 @@ fn happening(id: TaskId, event: &Event, coin: &Coin) -> Option<String> {
         Event::TaskDone { task, .. } if own(task) => "done".to_owned(),
         _ => return None,
     })
+}
+
+fn steps_csv(tally: &report::Tally) -> String {
+    let mut text =
+        String::from("step,items,published,confirmed,failed,rejected_paid,paid_wei,gas_wei\n");
+    for (name, step) in tally.steps() {
+        let items = step.items.map_or_else(String::new, |items| items.to_string());
+        text.push_str(&format!(
+            "{name},{items},{},{},{},{},{},{}\n",
+            step.published,
+            step.confirmed,
+            step.failed,
+            step.rejected_paid,
+            step.paid.to_u256(),
+            step.gas.to_u256()
+        ));
+    }
+    text
 }
 
 fn step_json(name: &str, step: &StepTally) -> Value {

@@ -4,9 +4,14 @@ use alloy::primitives::Address;
 use serde_json::{Value, json};
 
 use super::super::history::History;
+use super::super::table::Table;
 use crate::report::figures::paid;
-use crate::report::{Reached, rows};
-use crate::units::{TaskId, Wei};
+use crate::report::{Reached, layout, rows};
+use crate::units::{TaskId, Untrusted, Wei};
+
+/// The fields of a task, for `--where`.
+pub(super) const FIELDS: &[&str] =
+    &["task", "step", "key", "state", "round", "paid_wei", "address", "reason"];
 
 /// A task in the list.
 #[derive(Debug)]
@@ -30,8 +35,11 @@ pub(super) struct Listed {
 impl Listed {
     /// For machines.
     pub(super) fn json(&self) -> Value {
+        let (step, key) = self.label.split_once('/').unwrap_or((&self.label, ""));
         json!({
             "task": self.label,
+            "step": step,
+            "key": key,
             "state": self.state,
             "round": self.round,
             "paid_wei": self.paid,
@@ -79,6 +87,36 @@ pub(super) fn all(history: &History) -> Vec<Listed> {
     }
     out.sort_by_key(|it| it.id);
     out
+}
+
+/// Tasks as comma-separated values.
+pub(super) fn csv(all: &[Listed]) -> String {
+    let mut text = String::from("task,state,round,paid_wei,address\n");
+    for row in all {
+        let address = row.task.map_or_else(String::new, |it| it.to_string());
+        let label = row.label.replace('"', "\"\"");
+        let paid = row.paid.to_u256();
+        text.push_str(&format!("\"{label}\",{},{},{paid},{address}\n", row.state, row.round));
+    }
+    text
+}
+
+/// Tasks as a table; a wide one shortens nothing.
+pub(super) fn table(all: &[Listed], wide: bool) -> Table {
+    let mut table = Table::new(&["TASK", "STATE", ">ROUND", ">PAID", "ADDRESS", "REASON"]);
+    let address = |it: &Address| if wide { it.to_string() } else { layout::short(it) };
+    for row in all {
+        let paid = if wide { row.paid.coins() } else { row.paid.coins_rounded(4) };
+        table.row(vec![
+            Untrusted::from(row.label.as_str()).to_string(),
+            row.state.to_owned(),
+            row.round.to_string(),
+            paid,
+            row.task.as_ref().map_or_else(|| "–".to_owned(), address),
+            Untrusted::from(row.why.as_str()).to_string(),
+        ]);
+    }
+    table
 }
 
 /// The word for how far a task has come.

@@ -75,6 +75,7 @@ struct Scene {
     journal: Watched,
     disk: Shared<Disk>,
     signals: Vec<(u64, Signal)>,
+    detach: bool,
     epoch_of_time: Timestamp,
 }
 
@@ -111,6 +112,7 @@ impl Scene {
             journal: Watched { inner: MemoryJournal::new(verify), disk: Arc::clone(&disk) },
             disk,
             signals: Vec::new(),
+            detach: false,
             epoch_of_time: Timestamp::from_millis(1_000_000),
         }
     }
@@ -171,6 +173,7 @@ impl Scene {
             outputs,
             begin,
             clock,
+            detach: self.detach,
             signals,
             observers,
             summary: None,
@@ -321,6 +324,21 @@ async fn the_first_signal_collects_for_a_while_and_the_run_can_be_resumed() {
 
     held(&scene.chain.state).silent = false;
     assert!(matches!(scene.bought().len(), 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detached_run_leaves_what_it_published_and_a_resume_collects_it() {
+    let mut scene = Scene::new();
+    held(&scene.chain.state).silent = true;
+    scene.detach = true;
+    let began = tokio::time::Instant::now();
+    let finish = scene.start().await.unwrap();
+    assert_eq!((finish.outcome, finish.signal), (RunOutcome::Stopped, None));
+    assert!(began.elapsed().as_secs() < 30, "it waited for answers");
+    assert_eq!(held(&scene.chain.state).published().len(), 5);
+    scene.detach = false;
+    held(&scene.chain.state).silent = false;
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
 }
 
 #[tokio::test(start_paused = true)]

@@ -96,6 +96,30 @@ fn a_drained_run_starts_nothing_new_and_collects_what_is_open() {
 }
 
 #[test]
+fn a_run_that_is_left_has_published_what_waits_for_no_answer_and_pays_nothing_twice() {
+    for seed in seeds(20, 500) {
+        let mut world = World::new(seed, Faults::none());
+        let mut left = 0;
+        while world.step() {
+            if left == 3 || !world.has_published_all() {
+                continue;
+            }
+            left += 1;
+            let published = world.publications();
+            assert_eq!(published, world.reservations().0, "seed {seed}: one is under way");
+            world.leave();
+            assert_eq!(world.run(), RunOutcome::Stopped, "seed {seed}");
+            assert_eq!(world.publications(), published, "seed {seed}");
+            world.resume(world.cap);
+        }
+        assert_eq!(world.run(), RunOutcome::Done, "seed {seed}");
+        world.check_books();
+        assert_eq!(left, 3, "seed {seed}: it never waited for an answer alone");
+        assert_eq!(world.payments().len(), world.items(), "seed {seed}");
+    }
+}
+
+#[test]
 fn replies_alone_never_move_a_task_to_another_slot() {
     for outcome in [
         SendOutcome::Unknown,

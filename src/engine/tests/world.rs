@@ -314,6 +314,16 @@ impl World {
         true
     }
 
+    /// Whether the run waits for answers alone.
+    pub(super) fn has_published_all(&self) -> bool {
+        self.engine.has_published_all()
+    }
+
+    /// Asks the run to stop now.
+    pub(super) fn leave(&mut self) {
+        self.feed(Input::Drain { until: Timestamp::from_millis(self.now) });
+    }
+
     /// The shell dies: only the journal and the world stay.
     fn crash(&mut self) {
         self.out.clear();

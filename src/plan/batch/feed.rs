@@ -21,7 +21,7 @@ use crate::units::canonical;
 pub(super) enum Feed {
     Records(Box<Records>),
     Values(std::vec::IntoIter<Value>, u64),
-    Files(std::vec::IntoIter<FoundFile>, u64),
+    Files(std::vec::IntoIter<FoundFile>, u64, Arc<Mutex<Sha256>>),
 }
 
 impl Pass<'_> {
@@ -85,12 +85,12 @@ impl Pass<'_> {
             .loader
             .glob(&items.from, &items.path)
             .map_err(|error| Box::new(self.unloaded(items, &error)))?;
-        let mut hash = hash.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = hash.lock().unwrap_or_else(PoisonError::into_inner);
         for file in &found {
-            hash.update(canonical::to_vec(&file_value(file, None)));
+            begun.update(canonical::to_vec(&file_value(file, None)));
         }
-        drop(hash);
-        Ok(Feed::Files(found.into_iter(), 0))
+        drop(begun);
+        Ok(Feed::Files(found.into_iter(), 0, Arc::clone(hash)))
     }
 
     /// The next record; `text` of a file is read only if it is used.
@@ -111,12 +111,17 @@ impl Pass<'_> {
                 let value = values.next()?;
                 Some(Ok((Raw::Value(Record { row: *row, value }), 256)))
             }
-            Feed::Files(files, row) => {
+            Feed::Files(files, row, hash) => {
                 let Foreach::File(items) = &self.step.foreach else { return None };
                 *row += 1;
                 let file = files.next()?;
                 let text = if reads_text(self.step) { Some(self.text(items, &file)) } else { None };
                 Some(text.transpose().map(|text| {
+                    // Names and sizes are hashed already; a text counts where it is read.
+                    if let Some(text) = &text {
+                        let mut hash = hash.lock().unwrap_or_else(PoisonError::into_inner);
+                        hash.update(text.as_bytes());
+                    }
                     let size = text.as_ref().map_or(256, String::len);
                     (Raw::Value(Record { row: *row, value: file_value(&file, text) }), size)
                 }))
