@@ -13,6 +13,7 @@ mod interop_anvil;
 mod interop_kit;
 mod interop_sdk;
 mod interop_vader;
+mod model;
 mod money;
 mod runs;
 mod streams;
