@@ -16,6 +16,7 @@ mod interop_kit;
 mod interop_sdk;
 mod interop_vader;
 mod looking;
+mod model;
 mod money;
 mod only;
 mod runs;
