@@ -8,7 +8,6 @@ use super::errors::{of_content, of_store};
 use super::failure::{Exit, Failure};
 use super::history::Reader;
 use super::place::StatePlace;
-use super::problems::counted;
 use super::rows::{Counts, Form, NewFile, write_raw};
 use super::saved::errors_path;
 use super::settings::Settings;
@@ -16,6 +15,7 @@ use super::{place, resume, runs, suggest};
 use crate::content::Blobs;
 use crate::pipeline::SaveFormat;
 use crate::plan::Plan;
+use crate::units::text::counted;
 use crate::units::{RunId, StepName};
 
 /// Writes results.

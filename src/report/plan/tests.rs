@@ -64,6 +64,20 @@ fn what_is_unbounded_says_so_and_the_cap_limits_it() {
 }
 
 #[test]
+fn one_task_is_no_plural_and_a_step_without_items_says_so() {
+    let mut plan = example();
+    plan.steps[0].publish = Range::exactly(1);
+    plan.steps[2].publish = Range::exactly(0);
+    plan.totals.publish = Range { min: 1, max: None };
+    plan.sources[0].providers = 1;
+    let text = table(&plan, Look::default()).join("\n");
+    assert!(text.contains("public on IPFS (1 task, 412 kB)"), "{text}");
+    assert!(text.contains("digest     has no items: nothing is published for it"), "{text}");
+    assert!(text.contains("max expiry 1 d  1 provider\n"), "{text}");
+    assert!(text.contains("Plan: publish 1 task or more, spend"), "{text}");
+}
+
+#[test]
 fn the_next_command_brings_missing_money_first() {
     let mut plan = example();
     assert_eq!(next(&plan), "ogflow vault deposit 1.25 OGPU --network mainnet");
