@@ -21,8 +21,8 @@ use super::{
 };
 use crate::store::durable::Durable;
 use crate::units::{
-    BlockRef, Call, LaneView, LogRead, Network, ResponseFacts, SendOutcome, Seq, SignedTx, Slot,
-    SourceFacts, Survey, TaskFacts,
+    BlockRef, Call, GasForecast, LaneView, LogRead, Network, ResponseFacts, SendOutcome, Seq,
+    SignedTx, Slot, SourceFacts, Survey, TaskFacts,
 };
 
 /// How many sent transactions are remembered until their receipts come.
@@ -70,6 +70,21 @@ impl RpcChain {
     /// The endpoints: scheme and host of each.
     pub fn endpoints(&self) -> Vec<String> {
         self.pool.all().iter().map(|endpoint| endpoint.name().to_owned()).collect()
+    }
+
+    /// What gas is expected to come to, seen from a survey just made for the same request.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn forecast(
+        &self,
+        request: &SurveyRequest,
+        survey: &Survey,
+    ) -> Result<GasForecast, ChainError> {
+        let seen = (request, survey);
+        self.pool
+            .over(|endpoint| async move { survey::forecast(&endpoint, &self.gas, seen).await })
+            .await
     }
 
     /// Remembers what was sent with which gas limit, to learn from its receipt.

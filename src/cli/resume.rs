@@ -211,7 +211,7 @@ pub async fn go(
             on_exceed: plan.limits().on_exceed,
             plan: Value::Null,
         },
-        predicted_gas: None,
+        gas: Vec::new(),
         timeout: again.watch.timeout,
         plan: Arc::new(plan),
     };

@@ -152,7 +152,7 @@ async fn start(
             on_exceed: prepared.plan.limits().on_exceed,
             plan: plan::document(&prepared),
         },
-        predicted_gas: None,
+        gas: prepared.gas.clone(),
         timeout: args.watch.timeout,
         plan: Arc::clone(&prepared.plan),
     };

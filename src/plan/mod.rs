@@ -28,6 +28,7 @@ pub mod summary;
 pub mod task;
 pub mod upstream;
 
+mod forecast;
 mod make;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use bundle::Bundle;
 pub use cost::{Balances, GasPrices};
 pub use error::PlanError;
 pub use expand::Expanded;
+pub use forecast::StepGas;
 pub use make::{Planned, Request};
 pub use schedule::{
     Allowance, Edge, EdgeKind, Limits, OnExceed, OnPartial, RetryRule, Schedule, StepRule,

@@ -96,8 +96,8 @@ fn head(plan: &PlanSummary) -> Vec<String> {
 }
 
 fn rows(plan: &PlanSummary) -> Vec<[String; 7]> {
-    let total = format!("TOTAL {}", plan.network.symbol);
-    let heads = ["STEP", "ITEMS", "REUSED", "TO PUBLISH", "PAYMENT", "GAS (est.)", &total];
+    let most = format!("AT MOST {}", plan.network.symbol);
+    let heads = ["STEP", "ITEMS", "REUSED", "TO PUBLISH", "PAYMENT", "GAS (est.)", &most];
     let mut rows = vec![heads.map(str::to_owned)];
     rows.extend(plan.steps.iter().map(step));
     let totals = &plan.totals;
@@ -107,7 +107,7 @@ fn rows(plan: &PlanSummary) -> Vec<[String; 7]> {
         count(totals.reused),
         numbers(totals.publish),
         amounts(totals.payment),
-        amounts(totals.gas),
+        amounts(totals.gas_expected),
         amounts(totals.total),
     ]);
     rows
@@ -128,7 +128,7 @@ fn step(step: &StepSummary) -> [String; 7] {
         count(step.reused),
         numbers(step.publish),
         amounts(step.payment),
-        amounts(step.gas),
+        amounts(step.gas_expected),
         amounts(step.total),
     ]
 }

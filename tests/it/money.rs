@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{HELLO, Net, Project};
+use crate::support::{HELLO, Net, Project, ROWS, rows};
 
 /// A project on the network `lab`, whose money counts as real, with a key that has none.
 fn lab(net: &Net, more: &str) -> Project {
@@ -157,4 +157,37 @@ fn a_pin_service_that_is_down_is_exit_7_and_the_run_can_be_resumed() {
     fs::write(&config, good).unwrap();
     project.run(&["resume", "--yes"]).exits(0);
     assert_eq!(project.run(&["results", "latest"]).exits(0).lines().len(), 1);
+}
+
+/// How far the gas of a run was from what its plan had expected, in percent.
+#[track_caller]
+fn gas_error(stdout: &str) -> f64 {
+    let line = stdout.lines().find(|line| line.starts_with(" Gas predicted ")).expect("the line");
+    let percent = line.split_once('(').and_then(|(_, rest)| rest.split_once(" %)"));
+    percent.expect("a percentage").0.parse().expect("a number")
+}
+
+#[test]
+fn gas_is_expected_within_3_percent_and_never_above_its_ceiling() {
+    for (source, function) in [("builtin:echo", "echo"), ("builtin:llm", "chat")] {
+        let pipeline = ROWS
+            .replace("builtin:echo", source)
+            .replace("function: echo", &format!("function: {function}"));
+        let project = Project::with(&pipeline);
+        // A source's first tasks, then others of it; many, then one.
+        for count in [30, 30, 1] {
+            project.write("rows.csv", rows(count));
+            let plan = project.run(&["plan", "--json"]).exits(0).json();
+            let wei =
+                |name: &str| plan["totals"][name]["max"].as_str().unwrap().parse::<u128>().unwrap();
+            assert!(wei("gas_expected_wei") < wei("gas_wei"), "{plan}");
+            assert_eq!(wei("total_wei"), wei("payment_wei") + wei("gas_wei"), "at most");
+            let ran = project.run(&["run"]).exits(0);
+            let error = gas_error(&ran.stdout);
+            assert!(error.abs() <= 3.0, "{source}, {count}: {}", ran.stdout);
+            let runs = project.run(&["status", "--json"]).exits(0).json();
+            let paid = runs["runs"][0]["gas_wei"].as_str().unwrap().parse::<u128>().unwrap();
+            assert!(paid <= wei("gas_wei"), "{runs}");
+        }
+    }
 }
