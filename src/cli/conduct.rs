@@ -80,7 +80,7 @@ impl Conduct<'_> {
         watch.close();
         match finished {
             Ok(finish) => Ok((finish, watch.into_history())),
-            Err(error) => Err(of_driver(&error).or_help(format!("ogflow resume {run} goes on"))),
+            Err(error) => Err(of_driver(&error).and_help(&format!("ogflow resume {run} goes on"))),
         }
     }
 
@@ -214,7 +214,7 @@ impl Told<'_> {
             Err(error) => {
                 let failure = of_driver(&error);
                 watch.finish_stream(clock::now(), failure.exit.code(), Map::new());
-                return Err(failure.or_help(format!("ogflow resume {run} goes on")));
+                return Err(failure.and_help(&format!("ogflow resume {run} goes on")));
             }
         };
         let exit = exit_of(finish.outcome);
