@@ -93,9 +93,7 @@ impl ChainError {
     /// What the reader can do, in one line.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unreachable { .. } => {
-                "check the network's `rpc` URL and your connection, then `ogflow resume`"
-            }
+            Self::Unreachable { .. } => "check the network's `rpc` URL and your connection",
             Self::Refused { .. } => "try another endpoint with `--rpc-url`",
             Self::WrongChain { .. } => "choose the network that the endpoint serves, or fix `rpc`",
             Self::NoCode { .. } => "check the contract addresses of the network's profile",

@@ -16,6 +16,13 @@ mod tests;
 pub const TYPICAL_PUBLISH_GAS: u64 = 2_000_000;
 /// Gas of a confirm that nobody could estimate.
 pub const TYPICAL_CONFIRM_GAS: u64 = 400_000;
+/// What a first publication uses where nothing could be estimated, as the contracts of
+/// `contracts/` do.
+const USUAL_PUBLISH_USE: u64 = 330_000;
+/// What a confirm uses there. Before a run there is no response that could be tried.
+const USUAL_CONFIRM_USE: u64 = 97_000;
+/// How much more it takes to fill empty storage than to change what is there (EIP-2200, EIP-2929).
+pub const EMPTY_STORAGE_GAS: u64 = 17_100;
 /// Gas of a cancel or a deposit.
 pub const TYPICAL_SMALL_GAS: u64 = 250_000;
 /// Gas of a transfer of nothing to oneself.
@@ -145,6 +152,14 @@ impl GasKey {
         Self::Publish { source, words }
     }
 
+    const fn usual(self) -> u64 {
+        match self {
+            Self::Publish { .. } => USUAL_PUBLISH_USE,
+            Self::Confirm => USUAL_CONFIRM_USE,
+            Self::Cancel | Self::Deposit | Self::NoOp => self.typical(),
+        }
+    }
+
     const fn typical(self) -> u64 {
         match self {
             Self::Publish { .. } => TYPICAL_PUBLISH_GAS,
@@ -217,6 +232,24 @@ impl GasBook {
             None => key.typical(),
         }
     }
+
+    /// The gas that a call is expected to use: what was estimated, else the most that was seen,
+    /// else what is usual. An estimate is hardly above the use.
+    pub fn expected(&self, key: GasKey) -> u64 {
+        let known = self.known.get(&key).copied().unwrap_or_default();
+        match known.estimate {
+            Some(estimate) => estimate,
+            None if known.most_used > 0 => known.most_used,
+            None => key.usual(),
+        }
+    }
+}
+
+/// What a unit of gas is expected to cost while fees stay as they are.
+///
+/// A transaction pays base fee and tip, and its cap at most; one of type 0 pays what it offers.
+pub fn expected_price(base_fee: Option<Wei>, cap: Wei, tip: Wei) -> Wei {
+    base_fee.map_or(cap, |base| base.saturating_add(tip).min(cap))
 }
 
 /// `gas` raised by thousandths, rounded up.

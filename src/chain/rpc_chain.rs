@@ -22,8 +22,8 @@ use super::{
 use crate::store::durable::Durable;
 use crate::units::time::Rate;
 use crate::units::{
-    BlockRef, Call, LaneView, LogRead, Network, ResponseFacts, SendOutcome, Seq, SignedTx, Slot,
-    SourceFacts, Survey, TaskFacts,
+    BlockRef, Call, GasForecast, LaneView, LogRead, Network, ResponseFacts, SendOutcome, Seq,
+    SignedTx, Slot, SourceFacts, Survey, TaskFacts,
 };
 
 /// How many sent transactions are remembered until their receipts come.
@@ -76,6 +76,21 @@ impl RpcChain {
     /// Asks each endpoint no faster than this from now on; `None` is no limit.
     pub fn pace(&self, rate: Option<Rate>) {
         self.pool.all().iter().for_each(|endpoint| endpoint.set_quota(rate));
+    }
+
+    /// What gas is expected to come to, seen from a survey just made for the same request.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn forecast(
+        &self,
+        request: &SurveyRequest,
+        survey: &Survey,
+    ) -> Result<GasForecast, ChainError> {
+        let seen = (request, survey);
+        self.pool
+            .over(|endpoint| async move { survey::forecast(&endpoint, &self.gas, seen).await })
+            .await
     }
 
     /// Remembers what was sent with which gas limit, to learn from its receipt.

@@ -1,22 +1,22 @@
 //! Fees, gas limits and balances, as they are just now (safety.md, section 10).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::SolCall;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::contract::abi::IVault;
+use super::contract::abi::{ISource, IVault};
 use super::contract::encode_call;
 use super::error::{ChainError, Fault};
-use super::fees::{GasBook, GasKey, Prices, quote};
+use super::fees::{EMPTY_STORAGE_GAS, GasBook, GasKey, Prices, expected_price, quote};
 use super::reading::{At, Header, ask_call, ask_latest, number_in, returned, some_header, wei_in};
 use super::reverts;
 use super::rpc::{Ask, Endpoint, Reply, take};
 use super::{OnRevert, SurveyRequest};
-use crate::units::{Call, Network, Survey, Wei};
+use crate::units::{Call, GasForecast, Network, PublishGas, Survey, Wei};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,6 +107,50 @@ fn history_rows(history: RawFeeHistory) -> (Vec<Wei>, Vec<Wei>) {
     let rows = history.reward.unwrap_or_default();
     let tips = rows.iter().filter_map(|row| row.first()).copied().map(Wei::from_u256).collect();
     (tips, history.base_fee_per_gas.into_iter().map(Wei::from_u256).collect())
+}
+
+/// What gas is expected to come to, seen from a survey that was just made for the same request.
+///
+/// The first publication of a step costs more where it fills storage: the payer's frozen money
+/// while no task of it is open, and a source's list of tasks while it has none.
+pub(super) async fn forecast(
+    endpoint: &Endpoint,
+    book: &Mutex<GasBook>,
+    (request, survey): (&SurveyRequest, &Survey),
+) -> Result<GasForecast, ChainError> {
+    let count = ISource::getTaskCountCall {}.abi_encode();
+    let mut asks = vec![ask_latest()];
+    asks.extend(request.publishes.iter().map(|sample| {
+        let call = json!({ "to": sample.source, "data": Bytes::copy_from_slice(&count) });
+        Ask::optional("eth_call", json!([call, "latest"]))
+    }));
+    let (base_fee, unused) = endpoint.read_as(&asks, read_unused).await?;
+    let book = book.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut filled = BTreeSet::new();
+    let publish = |(sample, unused): (&super::PublishSample, bool)| {
+        let fills = u64::from(survey.vault_frozen.is_zero()) + u64::from(unused);
+        let expected = book.expected(GasKey::publish(sample.source, &sample.config));
+        let later = expected.saturating_sub(fills * EMPTY_STORAGE_GAS);
+        // Another step may be the one that fills the source's list.
+        let list = unused && !filled.insert(sample.source);
+        let first = expected - if list { EMPTY_STORAGE_GAS.min(expected) } else { 0 };
+        PublishGas { first, later }
+    };
+    let (cap, tip) = (survey.max_fee_per_gas, survey.max_priority_fee_per_gas);
+    Ok(GasForecast {
+        price: expected_price(base_fee, cap, tip),
+        publish: request.publishes.iter().zip(unused).map(publish).collect(),
+        confirm: book.expected(GasKey::Confirm),
+    })
+}
+
+/// The base fee of the newest block, and which sources have never had a task.
+fn read_unused(asks: &[Ask], replies: &[Reply]) -> Result<(Option<Wei>, Vec<bool>), Fault> {
+    let head = some_header(&asks[0], &replies[0])?;
+    let unused = asks.iter().zip(replies).skip(1).map(|(ask, reply)| {
+        returned::<ISource::getTaskCountCall>(ask, reply).is_ok_and(|count| count.is_zero())
+    });
+    Ok((head.base_fee, unused.collect()))
 }
 
 /// Estimates every kind of call that wants it, each once.

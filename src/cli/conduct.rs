@@ -17,7 +17,7 @@ use super::watch::{self, Manner, Watch};
 use super::{saved, schemas};
 use crate::driver::{self, Begin, Clock, Drive, DriverError, Finish, Outputs, Signal, signals};
 use crate::engine::{Event, RunOutcome};
-use crate::plan::{Plan, RunFacts};
+use crate::plan::{Plan, RunFacts, StepGas};
 use crate::report::{self, Ending, Fact, Tally};
 use crate::store::{Holder, RunLock, WalletLock};
 use crate::units::{RunId, Timestamp, Wei};
@@ -43,8 +43,8 @@ pub struct Conduct<'a> {
     pub lock: WalletLock,
     /// How it is watched.
     pub manner: Manner,
-    /// What the plan expects to pay for gas.
-    pub predicted_gas: Option<Wei>,
+    /// What gas is expected to cost, by step in plan order; empty if nobody asked.
+    pub gas: Vec<StepGas>,
     /// Leaves when everything is published that waits for no answer.
     pub detach: bool,
     /// Stops, resumable, after this long.
@@ -66,9 +66,9 @@ impl Conduct<'_> {
     pub async fn go(self) -> Result<Exit, Failure> {
         let (settings, plan, state) = (self.settings, Arc::clone(&self.plan), self.state);
         let (facts, run, json) = (self.facts.clone(), self.run.clone(), self.manner.json);
-        let predicted_gas = self.predicted_gas;
+        let gas = self.gas.clone();
         let Driven { watch, finished, outputs } = self.driven().await?;
-        let told = Told { settings, plan: &plan, state, facts: &facts, predicted_gas, json };
+        let told = Told { settings, plan: &plan, state, facts: &facts, gas, json };
         told.ending(&run, watch, finished, &outputs)
     }
 
@@ -82,7 +82,7 @@ impl Conduct<'_> {
         watch.close();
         match finished {
             Ok(finish) => Ok((finish, watch.into_history())),
-            Err(error) => Err(of_driver(&error).or_help(format!("ogflow resume {run} goes on"))),
+            Err(error) => Err(of_driver(&error).and_help(&format!("ogflow resume {run} goes on"))),
         }
     }
 
@@ -194,7 +194,7 @@ struct Told<'a> {
     plan: &'a Plan,
     state: &'a StatePlace,
     facts: &'a RunFacts,
-    predicted_gas: Option<Wei>,
+    gas: Vec<StepGas>,
     json: bool,
 }
 
@@ -219,7 +219,7 @@ impl Told<'_> {
             Err(error) => {
                 let failure = of_driver(&error);
                 watch.finish_stream(clock::now(), failure.exit.code(), Map::new());
-                return Err(failure.or_help(format!("ogflow resume {run} goes on")));
+                return Err(failure.and_help(&format!("ogflow resume {run} goes on")));
             }
         };
         let exit = exit_of(finish.outcome);
@@ -254,7 +254,7 @@ impl Told<'_> {
         let rules = self.plan.schedule().steps.iter();
         let ending = Ending {
             at: finish.at,
-            predicted_gas: self.predicted_gas,
+            predicted_gas: self.predicted_gas(history.tally()),
             allowed: rules.map(|rule| rule.allow_failures).collect(),
             outputs,
         };
@@ -265,6 +265,15 @@ impl Told<'_> {
             Err(failure) if failure.exit == Exit::Done => Ok(()),
             told => told,
         }
+    }
+
+    /// What the plan expects of gas, for as many publications and confirms as there were.
+    fn predicted_gas(&self, tally: &Tally) -> Option<Wei> {
+        let steps = tally.steps().zip(&self.gas);
+        let gas = steps.map(|((_, step), gas)| {
+            gas.of(step.published.saturating_add(step.retried), step.confirmed)
+        });
+        (!self.gas.is_empty()).then(|| gas.fold(Wei::ZERO, Wei::saturating_add))
     }
 
     /// The pipeline's outputs that can be evaluated; why the others cannot is said.

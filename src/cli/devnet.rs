@@ -16,6 +16,7 @@ use super::settings::Settings;
 use crate::devnet::knobs::{KnobError, Knobs};
 use crate::devnet::{Devnet, DevnetError, Mining, Options, Place, PoolLimits, Town, town};
 use crate::pipeline::Code;
+use crate::units::text::counted;
 
 /// How long a devnet that was told to stop may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -146,10 +147,10 @@ fn announce(served: &Served, knobs: &Knobs, settings: &Settings) -> Result<(), F
     let names: Vec<&str> = served.sources.keys().map(String::as_str).collect();
     let turned = knobs.to_string();
     ui.out(&format!(
-        "devnet at {} (chain {})  {} providers  sources: {}  play money",
+        "devnet at {} (chain {})  {}  sources: {}  play money",
         served.url,
         crate::devnet::CHAIN_ID,
-        knobs.providers,
+        counted(knobs.providers, "provider"),
         names.join(", ")
     ))?;
     if !turned.is_empty() {

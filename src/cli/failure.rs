@@ -210,10 +210,10 @@ impl Failure {
         self
     }
 
-    /// The same, with what to do about it where nothing else is said.
+    /// The same, with one more thing to do.
     #[must_use]
-    pub fn or_help(mut self, help: impl Into<String>) -> Self {
-        self.help = self.help.or_else(|| Some(help.into()));
+    pub fn and_help(mut self, help: &str) -> Self {
+        self.help = Some(self.help.map_or_else(|| help.to_owned(), |own| format!("{own}; {help}")));
         self
     }
 

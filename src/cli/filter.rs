@@ -90,7 +90,7 @@ impl Filter {
             let message = format!("`--where {}` holds for no row: {why}", self.expression.source());
             return Err(Failure::usage(message));
         }
-        let rows = super::problems::counted(seen.failed, "row");
+        let rows = crate::units::text::counted(seen.failed, "row");
         ui.warn(&format!("{rows} left out, because `--where` has no value for them: {why}"));
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::driver::preflight::{self, Payer, PayerReason};
 use crate::pipeline::{Pipeline, Problem, Selection, SelectionError};
 use crate::plan::{
     Balances, GasPrices, ItemSink, PayerKind, PayerSummary, Plan, PlanSummary, Planned, Request,
-    SignerSummary, Sources,
+    SignerSummary, Sources, StepGas,
 };
 use crate::units::{Survey, Wei};
 
@@ -75,6 +75,8 @@ pub struct Prepared {
     pub payer: Option<Payer>,
     /// The figures.
     pub summary: PlanSummary,
+    /// What gas is expected to come to, by step in plan order.
+    pub gas: Vec<StepGas>,
     /// What stops the run.
     pub cap: Option<Wei>,
 }
@@ -199,12 +201,25 @@ pub async fn prepare(
         None => None,
     };
     let whose = (connection.signer, payer.map(|payer| payer.address));
-    let survey = preflight::survey(chain, &plan, whose).await.map_err(|error| of_driver(&error))?;
+    let request = preflight::figures(&plan, whose);
+    let survey = chain.survey(request.clone()).await.map_err(|error| of_chain(&error))?;
+    let forecast = chain.forecast(&request, &survey).await.map_err(|error| of_chain(&error))?;
     let cap = lowest(cap(settings, wanted.max_spend, plan.budget()), wanted.ceiling);
-    let balances = balances(&connection, payer, &survey, cap);
+    let balances = Balances { forecast, ..balances(&connection, payer, &survey, cap) };
     let summary = plan.summary(clock::now(), &balances, &warnings);
-    let plan = Arc::new(plan);
-    Ok(Prepared { sources, plan, checked, connection, facts, warnings, payer, summary, cap })
+    let gas = plan.expected_gas(&balances.forecast);
+    Ok(Prepared {
+        sources,
+        plan: Arc::new(plan),
+        checked,
+        connection,
+        facts,
+        warnings,
+        payer,
+        summary,
+        gas,
+        cap,
+    })
 }
 
 /// The lower of two caps, either of which may be missing.
@@ -240,6 +255,7 @@ fn balances(
             price: survey.max_fee_per_gas,
         }),
         cap,
+        ..Balances::default()
     }
 }
 

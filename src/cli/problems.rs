@@ -6,6 +6,7 @@ use super::args::CheckFormat;
 use super::failure::{Exit, Failure};
 use super::ui::Ui;
 use crate::pipeline::{Problem, Severity};
+use crate::units::text::counted;
 
 /// What was found in one file.
 #[derive(Clone, Copy, Debug)]
@@ -98,11 +99,6 @@ pub fn tell_failure(failure: &Failure, ui: &Ui) -> Exit {
         Findings { file, problems: &failure.problems, steps: None, deny_warnings: false };
     findings.tell(ui, failure.exit);
     failure.exit
-}
-
-/// `1 error`, `2 errors`.
-pub fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// A problem as an object of the machine formats.

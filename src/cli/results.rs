@@ -11,7 +11,6 @@ use super::filter::{self, Filter};
 use super::follow::{self, Followed};
 use super::history::{ItemResult, Reader};
 use super::place::StatePlace;
-use super::problems::counted;
 use super::rows::{Counts, Form, NewFile, write_raw};
 use super::saved::errors_path;
 use super::settings::Settings;
@@ -20,6 +19,7 @@ use crate::content::Blobs;
 use crate::pipeline::SaveFormat;
 use crate::plan::Plan;
 use crate::store::Views;
+use crate::units::text::counted;
 use crate::units::{RunId, StepName};
 
 /// The fields of a row, also of one that failed.

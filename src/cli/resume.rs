@@ -26,6 +26,7 @@ use crate::pipeline::Code;
 use crate::plan::{Bundle, Plan};
 use crate::report::{self, Fact};
 use crate::store::{LaneKey, RunState, Views, WalletLock};
+use crate::units::text::counted;
 use crate::units::{RunId, Wei};
 
 /// What a resume is told.
@@ -168,7 +169,7 @@ fn difference(old: &str, new: &str) -> String {
         let part = &all[head..all.len() - tail];
         lines.extend(part.iter().take(MOST).map(|line| format!("  {sign} {line}")));
         if part.len() > MOST {
-            lines.push(format!("  {sign} … {} more lines", part.len() - MOST));
+            lines.push(format!("  {sign} … {}", counted(part.len() - MOST, "more line")));
         }
     };
     changed(&old, '-', &mut lines);
@@ -220,7 +221,7 @@ pub async fn go(
             on_exceed: plan.limits().on_exceed,
             plan: Value::Null,
         },
-        predicted_gas: None,
+        gas: Vec::new(),
         detach: again.detach,
         timeout: again.watch.timeout,
         plan: Arc::new(plan),

@@ -210,7 +210,7 @@ async fn start(
             on_exceed: prepared.plan.limits().on_exceed,
             plan: plan::document(&prepared),
         },
-        predicted_gas: None,
+        gas: prepared.gas.clone(),
         detach: args.detach,
         timeout: args.watch.timeout,
         plan: Arc::clone(&prepared.plan),
@@ -240,12 +240,7 @@ fn engine_cap(network: &Network, prepared: &Prepared, ceiling: Option<Wei>) -> O
 fn spending<'a>(args: &RunArgs, prepared: &'a Prepared, cap: Option<Wei>) -> Spending<'a> {
     let summary = &prepared.summary;
     let network = &prepared.connection.network;
-    let publish = match summary.totals.publish.max {
-        Some(1) if summary.totals.publish.min == 1 => "1 task".to_owned(),
-        Some(most) if most == summary.totals.publish.min => format!("{most} tasks"),
-        Some(most) => format!("{} to {most} tasks", summary.totals.publish.min),
-        None => format!("at least {} tasks", summary.totals.publish.min),
-    };
+    let publish = report::plan::tasks(summary.totals.publish);
     let amount = |wei: Wei| format!("{} {}", question::shown_amount(wei), network.symbol);
     let planned = summary.totals.total.max.map_or_else(
         || "an unbounded amount".to_owned(),

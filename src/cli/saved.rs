@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use super::history::Reader;
-use super::problems::counted;
 use super::rows::{Form, NewFile, write_raw};
 use super::settings::Settings;
 use crate::pipeline::{Save, SaveFormat};
 use crate::units::RunId;
+use crate::units::text::counted;
 
 /// Writes the rows of every step that says `save`, and gives a line for each file.
 ///

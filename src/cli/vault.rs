@@ -200,7 +200,7 @@ impl Ordered<'_> {
             begin: Begin::Deposit { header, account, amount: order.amount },
             lock,
             manner: Manner::silent(settings.show),
-            predicted_gas: None,
+            gas: Vec::new(),
             detach: false,
             timeout: None,
             plan: Arc::new(plan),

@@ -160,21 +160,17 @@ impl ContentError {
             Self::Unreachable { service: Service::Pin, .. }
             | Self::TooSlow { service: Service::Pin, .. }
             | Self::CutOff { service: Service::Pin, .. }
-            | Self::NoLink { .. } => {
-                Some("check `pin_url` of the network, then `ogflow resume`".into())
-            }
+            | Self::NoLink { .. } => Some("check `pin_url` of the network".into()),
             Self::Status { service: Service::Pin, status: 413, .. } => {
                 Some("the task's data is too large for the pin service".into())
             }
             Self::Status { service: Service::Pin, .. } => {
-                Some("check `pin_url` of the network, then `ogflow resume`".into())
+                Some("check `pin_url` of the network".into())
             }
             Self::Unreachable { .. }
             | Self::TooSlow { .. }
             | Self::CutOff { .. }
-            | Self::Status { .. } => {
-                Some("`ogflow resume` reads it again; more `gateways` may help".into())
-            }
+            | Self::Status { .. } => Some("more `gateways` of the network may help".into()),
             Self::TooLarge { .. } | Self::WrongBytes { .. } => None,
             Self::Blob { .. } => Some("check the free space and the rights of `.ogflow`".into()),
         }

@@ -11,7 +11,7 @@ use crate::engine::RunHeader;
 use crate::engine::event::FORMAT;
 use crate::plan::{Plan, SourceEntry, Sources};
 use crate::store::LaneState;
-use crate::units::{Call, Nonce, PayerRule, RunId, Survey, Timestamp, Wei};
+use crate::units::{Call, Nonce, PayerRule, RunId, Timestamp, Wei};
 
 use super::DriverError;
 use super::crew::longest_url;
@@ -100,16 +100,9 @@ pub async fn payer<C: Chain>(
     }
 }
 
-/// Fees, gas limits and balances for a plan, without trying whether the contracts would take its
-/// publications: for figures.
-///
-/// # Errors
-/// When the chain cannot be read.
-pub async fn survey<C: Chain>(
-    chain: &C,
-    plan: &Plan,
-    (signer, payer): (Option<Address>, Option<Address>),
-) -> Result<Survey, DriverError> {
+/// Asks for fees, gas limits and balances for a plan, without trying whether the contracts would
+/// take its publications: for figures.
+pub fn figures(plan: &Plan, (signer, payer): (Option<Address>, Option<Address>)) -> SurveyRequest {
     let config = longest_url(plan.network(), 0);
     let sample = |step: &crate::plan::PlannedStep| PublishSample {
         source: step.source,
@@ -117,14 +110,13 @@ pub async fn survey<C: Chain>(
         payment: offered(step),
         expires: step.expires,
     };
-    let request = SurveyRequest {
+    SurveyRequest {
         wallet: signer,
         payer,
         publishes: plan.steps().iter().map(sample).collect(),
         confirm: None,
         on_revert: OnRevert::Guess,
-    };
-    Ok(chain.survey(request).await?)
+    }
 }
 
 /// Tries, without sending it, the first publication of every step that can start now.

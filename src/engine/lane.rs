@@ -14,9 +14,9 @@ use super::publication::{Publication, PublicationState};
 
 /// How many slots a lane opens before it has learnt more (safety.md, section 7).
 const FIRST_WINDOW: u32 = 16;
-/// Up to here only what was mined widens the window: nodes of the go-opera family drop silently
-/// what they have said yes to, and keep no more than this of one sender. A profile that allows more
-/// vouches for pools that say what they do not take, so above it their yes is enough.
+/// Nodes of the go-opera family keep no more than this of one sender, and drop silently what they
+/// have said yes to: up to here only what was mined widens the window. A profile that allows more
+/// vouches for pools that say what they do not take, so their yes is enough.
 const SILENT_WINDOW: u32 = 32;
 
 /// The slots of one wallet.
@@ -114,7 +114,7 @@ impl Lane {
 
     /// A pool took a slot's bytes: one more may be open, if that can be believed.
     pub(super) fn accepted(&mut self) {
-        if self.window >= SILENT_WINDOW {
+        if self.cap > SILENT_WINDOW {
             self.widen();
         }
     }
@@ -263,9 +263,8 @@ mod tests {
             lane.window
         };
         assert_eq!(open(32, 1000, 0), 16);
-        assert_eq!(open(4096, 1000, 0), 16);
         assert_eq!(open(32, 1000, 16), 32);
-        assert_eq!(open(4096, 1000, 16), 1032);
+        assert_eq!(open(4096, 1000, 0), 1016);
         assert_eq!(open(4096, 10_000, 16), 4096);
     }
 

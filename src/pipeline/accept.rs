@@ -17,6 +17,7 @@ use super::expr::{Datum, Scope};
 use super::policy::Accept;
 use super::schema::Mismatch;
 use super::written::WrittenExpression;
+use crate::units::text::counted;
 
 /// The largest output that is parsed, in bytes. Larger ones are kept on disk and refused.
 pub const MAX_OUTPUT_BYTES: usize = 64 << 20;
@@ -144,12 +145,14 @@ fn fault(kind: &Kind, value: &Value) -> String {
         Kind::ExclusiveMinimum { limit } => format!("{}, not above {limit}", is()),
         Kind::ExclusiveMaximum { limit } => format!("{}, not below {limit}", is()),
         Kind::MultipleOf { multiple_of } => format!("{}, no multiple of {multiple_of}", is()),
-        Kind::MinLength { limit } => format!("{}, shorter than {limit} characters", is()),
-        Kind::MaxLength { limit } => format!("is longer than {limit} characters"),
-        Kind::MinItems { limit } => format!("has fewer than {limit} entries"),
-        Kind::MaxItems { limit } => format!("has more than {limit} entries"),
-        Kind::MinProperties { limit } => format!("has fewer than {limit} fields"),
-        Kind::MaxProperties { limit } => format!("has more than {limit} fields"),
+        Kind::MinLength { limit } => {
+            format!("{}, shorter than {}", is(), counted(*limit, "character"))
+        }
+        Kind::MaxLength { limit } => format!("is longer than {}", counted(*limit, "character")),
+        Kind::MinItems { limit } => format!("has fewer entries than {limit}"),
+        Kind::MaxItems { limit } => format!("has more entries than {limit}"),
+        Kind::MinProperties { limit } => format!("has fewer than {}", counted(*limit, "field")),
+        Kind::MaxProperties { limit } => format!("has more than {}", counted(*limit, "field")),
         Kind::UniqueItems => "has an entry twice".to_owned(),
         Kind::Pattern { pattern } => format!("{}, which does not match `{pattern}`", is()),
         Kind::Format { format } => format!("{}, which is no {format}", is()),

@@ -35,6 +35,7 @@ use super::loader::Loader;
 use super::problem::{Code, Problem, Severity, SourceText, errors_last};
 use super::template::TaskTemplate;
 use super::{Budget, Limits, Output, Pipeline, Step};
+use crate::units::text::counted;
 use crate::units::{Network, StepName};
 
 /// What a file is checked against, besides the language.
@@ -82,7 +83,7 @@ fn shorten(problems: &mut Vec<Problem>) {
     if rest > 0 {
         problems.truncate(MAX_PROBLEMS);
         if let Some(last) = problems.last().cloned() {
-            let message = format!("{rest} more problems are not shown");
+            let message = format!("not shown: {}", counted(rest, "more problem"));
             problems.push(Problem::new(last.code, &last.file, None, message));
         }
     }

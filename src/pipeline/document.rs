@@ -128,8 +128,9 @@ impl Node {
 pub fn read(file: &Arc<SourceText>) -> (Option<Node>, Vec<Problem>) {
     let mut problems = Vec::new();
     if file.text.len() > MAX_BYTES {
-        let message = format!("the file has {} bytes, at most {MAX_BYTES}", file.text.len());
-        problems.push(Problem::new(Code::E0107, file, None, message));
+        let message = format!("the file is larger than {} MiB", MAX_BYTES >> 20);
+        let problem = Problem::new(Code::E0107, file, None, message);
+        problems.push(problem.help("larger data belongs into an item file, read by `foreach`"));
         return (None, problems);
     }
     let mut text = file.text.clone();

@@ -230,6 +230,7 @@ impl Decoder {
                         Code::E0308,
                         format!("row {row} of {path}, column `{name}`: `{shown}` is not {what}"),
                     )
+                    .hint("correct the cell, or the type of its column under `types`")
                 })?,
             };
             map.insert(name.clone(), value);

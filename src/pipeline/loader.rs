@@ -99,3 +99,29 @@ pub trait Loader {
     /// An environment variable, for `env('NAME')` in defaults of params.
     fn env(&self, name: &str) -> Option<String>;
 }
+
+/// A project without files.
+#[derive(Clone, Copy, Debug)]
+pub struct NoFiles;
+
+impl Loader for NoFiles {
+    fn text(&self, _: &str, path: &str) -> Result<Arc<SourceText>, LoadError> {
+        Err(LoadError::Missing { path: path.to_owned() })
+    }
+
+    fn open(&self, _: &str, path: &str) -> Result<Box<dyn Read + Send>, LoadError> {
+        Err(LoadError::Missing { path: path.to_owned() })
+    }
+
+    fn glob(&self, _: &str, _: &str) -> Result<Vec<FoundFile>, LoadError> {
+        Ok(Vec::new())
+    }
+
+    fn inside(&self, _: &str, _: &str) -> Result<(), LoadError> {
+        Ok(())
+    }
+
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+}

@@ -48,7 +48,7 @@ use serde_json::{Map, Value};
 pub use check::{ParamValue, Setting, built_in, check_template};
 pub use expr::{Datum, ExprError, Expression, Reference, ScalarStyle, Scope, Template};
 pub use foreach::{CellType, FileItems, Foreach, ItemFormat};
-pub use loader::{FoundFile, LoadError, Loader};
+pub use loader::{FoundFile, LoadError, Loader, NoFiles};
 pub use policy::{Accept, AllowFailures, Backoff, OnPartial, Retry, RetryAfter, Save, SaveFormat};
 pub use price::{Complexity, Expires, Payment};
 pub use problem::{Code, Look, Problem, Severity, SourceText, Span, errors_last, explain};

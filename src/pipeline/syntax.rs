@@ -35,6 +35,7 @@ pub(super) fn second_document(file: &Arc<SourceText>, at: Span) -> Problem {
 pub(super) fn too_deep(file: &Arc<SourceText>, at: Span) -> Problem {
     let message = format!("lists and maps lie more than {MAX_DEPTH} levels deep");
     Problem::new(Code::E0107, file, Span::new(at.offset, 1), message)
+        .help("no key takes as many; write the value flatter")
 }
 
 /// More values or text than allowed.

@@ -10,7 +10,7 @@ use super::{Plan, PlanError, PlannedStep, RetryRule};
 use crate::pipeline::Problem;
 use crate::units::cid::sha256;
 use crate::units::source::Delivery;
-use crate::units::{Round, Timestamp, Wei};
+use crate::units::{GasForecast, Round, Timestamp, Wei};
 
 /// Gas limits and the price of gas, as they were last read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Balances {
     pub wallet: Option<Wei>,
     /// Gas.
     pub gas: Option<GasPrices>,
+    /// What gas is expected to come to.
+    pub forecast: GasForecast,
     /// What stops the run: `budget.max`, `--max-spend` or a setting, whichever holds.
     pub cap: Option<Wei>,
 }
@@ -56,10 +58,13 @@ impl Plan {
         warnings: &[Problem],
     ) -> PlanSummary {
         let (sources, source_of) = self.source_summaries();
+        let expected = self.expected_gas(&balances.forecast);
         let mut steps: Vec<(usize, StepSummary)> = (0_u16..)
             .zip(&self.steps)
             .map(|(at, step)| {
-                (step.written_at, self.step_summary(at, source_of[usize::from(at)], balances))
+                let mut summary = self.step_summary(at, source_of[usize::from(at)], balances);
+                summary.gas_expected = expected[usize::from(at)].of_tasks(summary.publish);
+                (step.written_at, summary)
             })
             .collect();
         steps.sort_unstable_by_key(|(written_at, _)| *written_at);
@@ -140,6 +145,7 @@ impl Plan {
             publish,
             payment,
             gas,
+            gas_expected: WeiRange::ZERO,
             total: payment.plus(gas),
             expires: own_life.map_or(planned.expires, std::time::Duration::from_millis),
             concurrency: rule.concurrency.get(),
@@ -186,6 +192,7 @@ impl Plan {
             publish: steps.iter().map(|step| step.publish).fold(Range::exactly(0), Range::plus),
             payment: sum(|step| step.payment),
             gas: sum(|step| step.gas),
+            gas_expected: sum(|step| step.gas_expected),
             total: sum(|step| step.total),
             with_retries: self.with_retries(balances),
             peak_locked: self.peak_locked(),

@@ -28,6 +28,7 @@ pub mod summary;
 pub mod task;
 pub mod upstream;
 
+mod forecast;
 mod make;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use cost::{Balances, GasPrices};
 pub use error::PlanError;
 pub use expand::Expanded;
 pub use fingerprint::Part;
+pub use forecast::StepGas;
 pub use make::{Planned, Request};
 pub use schedule::{
     Allowance, Edge, EdgeKind, Limits, OnExceed, OnPartial, RetryRule, Schedule, StepRule,

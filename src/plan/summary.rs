@@ -1,8 +1,8 @@
 //! What a plan comes to, as plain figures: what the table, Markdown and JSON forms are drawn from.
 //!
 //! Planned, with retries, and the cap that stops the run are three figures, never one. Payments
-//! are exact ceilings, gas is an estimate, and an upper end of `None` means unbounded: only the
-//! cap limits it (cli.md, sections 3.3 and 6).
+//! are exact ceilings, gas is told as a ceiling and as it is expected, and an upper end of `None`
+//! means unbounded: only the cap limits it (cli.md, sections 3.3 and 6).
 
 use std::time::Duration;
 
@@ -119,9 +119,11 @@ pub struct StepSummary {
     pub publish: Range,
     /// Payments, at most.
     pub payment: WeiRange,
-    /// Gas, estimated.
+    /// Gas, at most: limits at the fee cap.
     pub gas: WeiRange,
-    /// Payments and gas.
+    /// Gas as it is expected at an unchanged fee.
+    pub gas_expected: WeiRange,
+    /// Payments and gas, at most.
     pub total: WeiRange,
     /// How long a task lives, in the longest case.
     pub expires: Duration,
@@ -176,9 +178,11 @@ pub struct Totals {
     pub publish: Range,
     /// Payments, at most.
     pub payment: WeiRange,
-    /// Gas, estimated.
+    /// Gas, at most: limits at the fee cap.
     pub gas: WeiRange,
-    /// Payments and gas.
+    /// Gas as it is expected at an unchanged fee.
+    pub gas_expected: WeiRange,
+    /// Payments and gas, at most.
     pub total: WeiRange,
     /// What it comes to if every task takes all the rounds that `retry` allows; `None` if that
     /// is unbounded. No cap is applied.
@@ -336,6 +340,7 @@ mod tests {
             publish: Range::exactly(1),
             payment: WeiRange::ZERO,
             gas: WeiRange::ZERO,
+            gas_expected: WeiRange::ZERO,
             total: WeiRange::ZERO,
             with_retries,
             peak_locked: None,

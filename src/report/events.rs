@@ -312,7 +312,8 @@ fn paused(outcome: RunOutcome) -> Vec<Line> {
 /// `run_finished.state`, and the state of a run in `status`.
 pub(super) fn state(outcome: Option<RunOutcome>) -> &'static str {
     match outcome {
-        None => "running",
+        // Left before it had an outcome: it can be resumed.
+        None => "stopped",
         Some(RunOutcome::Done) => "done",
         Some(RunOutcome::Failed | RunOutcome::OverBudget) => "failed",
         Some(RunOutcome::PausedBudget | RunOutcome::PausedFunds) => "paused",

@@ -1,11 +1,12 @@
 //! A plan as people read it: a table for terminals, another for Markdown.
 
-use super::layout::{Align, Coin, Columns, Look, cell, count, short, span, thousands};
+use super::layout::{Align, Coin, Columns, Look, cell, count, short, span};
 use super::notices::clean;
 use crate::plan::{
     ItemsOf, PayerKind, PlanSummary, Range, Shortfall, SourceSummary, StepSummary, WeiRange,
 };
 use crate::units::source::Delivery;
+use crate::units::text::{counted, thousands};
 
 /// The plan for a terminal or a pipe, line by line.
 pub fn table(plan: &PlanSummary, look: Look) -> Vec<String> {
@@ -95,8 +96,8 @@ fn head(plan: &PlanSummary) -> Vec<String> {
 }
 
 fn rows(plan: &PlanSummary) -> Vec<[String; 7]> {
-    let total = format!("TOTAL {}", plan.network.symbol);
-    let heads = ["STEP", "ITEMS", "REUSED", "TO PUBLISH", "PAYMENT", "GAS (est.)", &total];
+    let most = format!("AT MOST {}", plan.network.symbol);
+    let heads = ["STEP", "ITEMS", "REUSED", "TO PUBLISH", "PAYMENT", "GAS (est.)", &most];
     let mut rows = vec![heads.map(str::to_owned)];
     rows.extend(plan.steps.iter().map(step));
     let totals = &plan.totals;
@@ -106,7 +107,7 @@ fn rows(plan: &PlanSummary) -> Vec<[String; 7]> {
         count(totals.reused),
         numbers(totals.publish),
         amounts(totals.payment),
-        amounts(totals.gas),
+        amounts(totals.gas_expected),
         amounts(totals.total),
     ]);
     rows
@@ -116,10 +117,10 @@ fn step(step: &StepSummary) -> [String; 7] {
     let items = match (&step.known_after, step.of) {
         (Some(after), _) => format!("known after {after}"),
         (None, ItemsOf::Once) => "1".into(),
-        (None, ItemsOf::Rows) => format!("{} rows", numbers(step.items)),
-        (None, ItemsOf::Files) => format!("{} files", numbers(step.items)),
-        (None, ItemsOf::Entries) => format!("{} items", numbers(step.items)),
-        (None, ItemsOf::Results) => format!("{} results", numbers(step.items)),
+        (None, ItemsOf::Rows) => numbered(step.items, "row"),
+        (None, ItemsOf::Files) => numbered(step.items, "file"),
+        (None, ItemsOf::Entries) => numbered(step.items, "item"),
+        (None, ItemsOf::Results) => numbered(step.items, "result"),
     };
     [
         step.name.to_string(),
@@ -127,7 +128,7 @@ fn step(step: &StepSummary) -> [String; 7] {
         count(step.reused),
         numbers(step.publish),
         amounts(step.payment),
-        amounts(step.gas),
+        amounts(step.gas_expected),
         amounts(step.total),
     ]
 }
@@ -137,6 +138,23 @@ fn numbers(range: Range) -> String {
         Some(max) if max == range.min => thousands(max),
         Some(max) => format!("{} – {}", thousands(range.min), thousands(max)),
         None => format!("{} – unbounded", thousands(range.min)),
+    }
+}
+
+/// A range of things in the plural, unless it is exactly one.
+fn numbered(range: Range, noun: &str) -> String {
+    match range.max {
+        Some(max) if max == range.min => counted(max, noun),
+        Some(_) | None => format!("{} {noun}s", numbers(range)),
+    }
+}
+
+/// How many tasks, within a sentence: `1 task`, `602 to 621 tasks`, `2 tasks or more`.
+pub fn tasks(range: Range) -> String {
+    match range.max {
+        Some(max) if max == range.min => counted(max, "task"),
+        Some(max) => format!("{} to {}", thousands(range.min), counted(max, "task")),
+        None => format!("{} or more", counted(range.min, "task")),
     }
 }
 
@@ -154,7 +172,7 @@ fn extremes(plan: &PlanSummary) -> Vec<String> {
     let mut columns = Columns::new(&[Align::Left, Align::Left]);
     if totals.reused > 0 {
         let saved =
-            format!("{} outputs, saves {}", count(totals.reused), coin.rounded(totals.saved));
+            format!("{}, saves {}", counted(totals.reused, "output"), coin.rounded(totals.saved));
         columns.row(["Reused from cache", &coin.line(saved)]);
     }
     let retried = match (totals.with_retries, totals.cap) {
@@ -199,12 +217,11 @@ fn funds(plan: &PlanSummary) -> Vec<String> {
 fn remarks(plan: &PlanSummary) -> Vec<String> {
     let mut columns = Columns::new(&[Align::Left; 3]);
     for step in &plan.steps {
-        if let Some(bytes) = step.public_bytes {
-            let text = format!(
-                "inputs and outputs are public on IPFS ({} tasks, {})",
-                numbers(step.publish),
-                size(bytes)
-            );
+        if step.publish.max == Some(0) {
+            columns.row(["!", step.name.as_str(), "has no items: nothing is published for it"]);
+        } else if let Some(bytes) = step.public_bytes {
+            let tasks = numbered(step.publish, "task");
+            let text = format!("inputs and outputs are public on IPFS ({tasks}, {})", size(bytes));
             columns.row(["!", step.name.as_str(), &text]);
         }
     }
@@ -226,11 +243,11 @@ fn remarks(plan: &PlanSummary) -> Vec<String> {
 fn source(source: &SourceSummary, coin: &Coin) -> [String; 2] {
     let active = if source.active { "active" } else { "not active" };
     let facts = format!(
-        "{}  {active}  min {}  max expiry {}  {} providers",
+        "{}  {active}  min {}  max expiry {}  {}",
         short(&source.address),
         coin.exact(source.min_payment),
         span(source.max_expiry),
-        thousands(source.providers)
+        counted(source.providers, "provider")
     );
     let delivery = match source.delivery {
         Delivery::ManualConfirmation => {
@@ -245,12 +262,7 @@ fn source(source: &SourceSummary, coin: &Coin) -> [String; 2] {
 
 fn verdict(plan: &PlanSummary) -> String {
     let (coin, totals) = (coin(plan), &plan.totals);
-    let tasks = match totals.publish {
-        Range { min, max: Some(max) } if min == max && max == 1 => "1 task".into(),
-        Range { min, max: Some(max) } if min == max => format!("{} tasks", thousands(max)),
-        Range { min, max: Some(max) } => format!("{} to {} tasks", thousands(min), thousands(max)),
-        Range { min, max: None } => format!("{} tasks or more", thousands(min)),
-    };
+    let tasks = tasks(totals.publish);
     let retries = match (totals.total.max, totals.at_most()) {
         (Some(planned), Some(most)) if most != planned => {
             format!(" ({} with retries)", cell(most))

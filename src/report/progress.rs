@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::figures::StepTally;
-use super::layout::{Look, rfc3339, span, stopwatch, thousands};
+use super::layout::{Look, rfc3339, span, stopwatch};
 use super::notices::{Notice, notices};
 use super::tally::{Fact, Tally};
 use crate::engine::{Event, RunOutcome, StepEnd};
 use crate::units::Timestamp;
+use crate::units::text::thousands;
 
 /// The longest silence of plain lines.
 const QUIET: Duration = Duration::from_secs(30);

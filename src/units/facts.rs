@@ -267,3 +267,23 @@ pub struct Survey {
     /// The payer's frozen payments, in wei.
     pub vault_frozen: Wei,
 }
+
+/// What gas is expected to come to at an unchanged fee: for figures, never for a limit or a cap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GasForecast {
+    /// What a unit of gas is expected to cost, in wei.
+    pub price: Wei,
+    /// What publications use, by step in plan order.
+    pub publish: Vec<PublishGas>,
+    /// What a confirm uses.
+    pub confirm: u64,
+}
+
+/// The gas that the publications of one step use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PublishGas {
+    /// The first one, which fills storage that is still empty.
+    pub first: u64,
+    /// Each one after it.
+    pub later: u64,
+}

@@ -34,6 +34,26 @@ impl fmt::Display for Secret {
     }
 }
 
+/// A number in groups of three digits: `20,934,118`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A number of things: `1 task`, `1,204 tasks`.
+pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(number))
+}
+
 /// Text from outside: outputs, provider names, an endpoint's error.
 ///
 /// `Display` and `Debug` keep it on one line, write control, bidirectional and invisible
@@ -126,6 +146,14 @@ fn is_hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_one_thing_is_no_plural() {
+        let numbers = [0, 7, 999, 1_000, 20_934_118].map(thousands);
+        assert_eq!(numbers, ["0", "7", "999", "1,000", "20,934,118"]);
+        let tasks = [0_usize, 1, 2, 1_204].map(|number| counted(number, "task"));
+        assert_eq!(tasks, ["0 tasks", "1 task", "2 tasks", "1,204 tasks"]);
+    }
     use proptest::prelude::*;
 
     #[test]

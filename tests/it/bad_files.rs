@@ -46,14 +46,34 @@ fn unknown_keys_get_the_nearest_one() {
     refused(hello("version: 1", "version: 1\nretries: 3"), "E0201", &["retries"]);
 }
 
-#[test]
-fn a_yaml_bomb() {
-    let mut bomb = String::from("version: 1\nname: x\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-    for level in 1..12 {
-        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+/// Anchors, each of them made of the ones before.
+fn bomb(leaf: &str, level: impl Fn(usize) -> String) -> String {
+    let mut bomb = format!("version: 1\nname: x\na0: &a0 {leaf}\n");
+    for at in 1..12 {
+        bomb.push_str(&format!("a{at}: &a{at} {}\n", level(at - 1)));
     }
-    refused(bomb, "E0107", &[]);
+    bomb
+}
+
+#[test]
+fn a_yaml_bomb_is_refused_within_64_mib_and_little_time() {
+    let ten = |text: String| vec![text; 10].join(", ");
+    let lists = bomb("[x, x]", |at| format!("[{}]", ten(format!("*a{at}"))));
+    let maps = bomb("{ k: x }", |at| {
+        let entries: Vec<String> = (0..10).map(|key| format!("k{key}: *a{at}")).collect();
+        format!("{{ {} }}", entries.join(", "))
+    });
+    let long = bomb(&"x".repeat(100_000), |_| format!("[{}]", ten("*a0".to_owned())));
+    let deep = format!("version: 1\nname: x\na: {}\n", "[".repeat(100_000));
+    let large = format!("version: 1\nname: x\na: {}\n", "x".repeat(20_000_000));
+    for bomb in [lists, maps, long, deep, large] {
+        let project = Project::with(&bomb);
+        project.run_within(64 << 10, 5, &["run", "p.yaml"]).exits(3).says(&["E0107", "help:"]);
+        project.spent_nothing();
+    }
+    // The limit is one: with too little memory there is no reply.
+    let starved = Project::with(HELLO).run_within(2 << 10, 5, &["run"]);
+    assert!(starved.code > 128, "{starved:?}");
 }
 
 #[test]
@@ -87,7 +107,7 @@ fn a_circle_is_shown_whole() {
         )
     };
     let steps = [step("a", "c"), step("b", "a"), step("c", "b")].concat();
-    refused(format!("version: 1\nname: x\nsteps:\n{steps}"), "E0304", &["a", "b", "c"]);
+    refused(format!("version: 1\nname: x\nsteps:\n{steps}"), "E0304", &["a -> c -> b -> a"]);
 }
 
 #[test]
@@ -103,30 +123,34 @@ fn an_undefined_whole_value() {
         &crate::support::ROWS.replace("rows.csv", "rows.jsonl").replace("item.text", "item.nope"),
     );
     project.write("rows.jsonl", "{\"id\": \"a\", \"text\": \"x\"}\n");
-    project.run(&["run"]).exits(3).says(&["nope"]);
+    project.run(&["run"]).exits(3).says(&["E0702", "row 1 of rows.jsonl", "`item.nope`"]);
     project.spent_nothing();
 }
 
 #[test]
 fn payments_that_are_none() {
-    for (payment, code) in [
-        ("0 OGPU", "E0206"),
-        ("-1 OGPU", "E0206"),
-        ("1", "E0206"),
-        ("1 ETH", "E0206"),
-        ("0.0000000000000000001 OGPU", "E0206"),
-        ("0.0001 OGPU", "E0412"),
+    for (payment, code, words) in [
+        ("0 OGPU", "E0206", "Payment must be positive"),
+        ("-1 OGPU", "E0206", "Payment must be positive"),
+        ("1", "E0206", "write a unit: `1 OGPU`"),
+        ("1 ETH", "E0206", "`ETH` is not a unit"),
+        ("0.0000000000000000001 OGPU", "E0206", "more than 18 digits"),
+        ("0.0001 OGPU", "E0412", "asks for at least 0.001 OGPU per task"),
     ] {
-        refused(hello("0.001 OGPU", payment), code, &["p.yaml:7:14"]);
+        refused(hello("0.001 OGPU", payment), code, &["p.yaml:7:14", words]);
     }
 }
 
 #[test]
 fn expiries_that_are_none() {
-    for (expires, code) in [("0s", "E0207"), ("soon", "E0207"), ("-5m", "E0207"), ("30d", "E0413")]
-    {
+    for (expires, code, words) in [
+        ("0s", "E0207", "Expiry time must be in the future"),
+        ("-5m", "E0207", "Expiry time must be in the future"),
+        ("soon", "E0207", "write a duration"),
+        ("30d", "E0413", "takes tasks of at most 1d"),
+    ] {
         let pipeline = hello("    payment:", &format!("    expires: {expires}\n    payment:"));
-        refused(pipeline, code, &["p.yaml:7:14"]);
+        refused(pipeline, code, &["p.yaml:7:14", words]);
     }
 }
 

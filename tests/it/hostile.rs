@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use ogflow::chain::contract::abi::{INexus, SourceParams};
 use ogflow::devnet::crew::{Gas, Wallet};
 use ogflow::devnet::knobs::Knobs;
@@ -33,6 +34,8 @@ enum Lie {
     Broken,
     /// It never ends.
     Endless,
+    /// It ends, one chunk after the limit.
+    Huge,
 }
 
 /// A devnet served by this process.
@@ -123,12 +126,17 @@ async fn gateway(lie: Lie, request: Request, next: Next) -> Response {
             (StatusCode::FOUND, [(header::LOCATION, place)]).into_response()
         }
         Lie::Broken => StatusCode::BAD_GATEWAY.into_response(),
-        Lie::Endless => {
-            let chunks =
-                futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 1 << 16]));
-            Body::from_stream(chunks).into_response()
-        }
+        Lie::Endless => blanks(usize::MAX),
+        Lie::Huge => blanks((64 << 20) / CHUNK + 1),
     }
+}
+
+const CHUNK: usize = 1 << 16;
+
+/// So many chunks of blanks.
+fn blanks(count: usize) -> Response {
+    let chunks = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; CHUNK]));
+    Body::from_stream(chunks.take(count)).into_response()
 }
 
 /// What a run against a lying gateway left.
@@ -177,6 +185,11 @@ fn a_redirect_into_a_private_network_is_not_followed() {
 #[test]
 fn an_output_that_never_ends_is_cut_off() {
     fails_under(Lie::Endless);
+}
+
+#[test]
+fn an_output_above_the_limit_is_never_paid_though_it_ends() {
+    fails_under(Lie::Huge);
 }
 
 #[test]

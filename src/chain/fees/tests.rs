@@ -135,3 +135,21 @@ fn no_number_makes_gas_overflow() {
     assert_eq!(book.limit(publish()), u64::MAX);
     assert!(gas_paid(u64::MAX, u128::MAX) > gas_paid(1, u128::MAX));
 }
+
+#[test]
+fn what_is_expected_is_base_fee_and_tip_and_never_above_the_cap() {
+    let wei = Wei::from_u128;
+    assert_eq!(expected_price(Some(wei(10)), wei(21), wei(1)), wei(11));
+    assert_eq!(expected_price(Some(wei(30)), wei(21), wei(1)), wei(21));
+    assert_eq!(expected_price(None, wei(22), wei(22)), wei(22), "type 0 pays its offer");
+}
+
+#[test]
+fn expected_gas_has_no_margin_and_the_limit_has_one() {
+    let mut book = GasBook::default();
+    let usual = book.expected(GasKey::Confirm);
+    assert!(usual < book.limit(GasKey::Confirm));
+    book.estimated(GasKey::Confirm, 100_000);
+    assert_eq!(book.expected(GasKey::Confirm), 100_000);
+    assert!(book.limit(GasKey::Confirm) > 100_000);
+}

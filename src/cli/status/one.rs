@@ -10,9 +10,10 @@ use super::super::settings::Settings;
 use super::super::{clock, errors, resume, select, suggest, watch};
 use super::tasks;
 use crate::engine::{Event, RunHeader, Verdict};
-use crate::report::layout::{self, Coin, thousands};
+use crate::report::layout::{self, Coin};
 use crate::report::{self, Ending, StepTally};
 use crate::store::{LaneKey, Recorded, StateFolder, Views};
+use crate::units::text::{counted, thousands};
 use crate::units::{RunId, TaskId, Untrusted};
 
 /// A run that was found.
@@ -238,7 +239,7 @@ fn happening(id: TaskId, event: &Event, coin: &Coin) -> Option<String> {
     let own = |task: &TaskId| *task == id;
     Some(match event {
         Event::ConfigPinned { task, url, bytes, .. } if own(task) => {
-            format!("pinned      {bytes} bytes at {}", Untrusted::from(url.as_str()))
+            format!("pinned      {} at {}", counted(*bytes, "byte"), Untrusted::from(url.as_str()))
         }
         Event::SlotReserved { slot, task, .. } if own(task) => format!("nonce {}", slot.nonce),
         Event::TaskPublished { task, address, block, tx_hash } if own(task) => {
@@ -249,7 +250,8 @@ fn happening(id: TaskId, event: &Event, coin: &Coin) -> Option<String> {
             format!("responded   {response}")
         }
         Event::OutputFetched { task, offer, len, .. } if own(task) => format!(
-            "fetched     {len} bytes from provider {} for {}",
+            "fetched     {} from provider {} for {}",
+            counted(*len, "byte"),
             offer.provider,
             coin.exact(offer.payment)
         ),

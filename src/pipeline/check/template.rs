@@ -11,7 +11,7 @@ use super::uses::json_map;
 use super::{Check, Setting};
 use crate::pipeline::document::{self, Body, Entry, Node};
 use crate::pipeline::forms;
-use crate::pipeline::loader::{FoundFile, LoadError, Loader};
+use crate::pipeline::loader::{Loader, NoFiles};
 use crate::pipeline::policy::Accept;
 use crate::pipeline::problem::{Code, Problem, SourceText, Span, errors_last};
 use crate::pipeline::template::{Category, Input, Origin, TaskTemplate, TemplateTest, UseCase};
@@ -82,31 +82,6 @@ pub fn check_template(
         .iter()
         .any(|problem| problem.severity() == crate::pipeline::problem::Severity::Error);
     (template.filter(|_| !refused), problems)
-}
-
-/// A project without files.
-struct NoFiles;
-
-impl Loader for NoFiles {
-    fn text(&self, _: &str, path: &str) -> Result<Arc<SourceText>, LoadError> {
-        Err(LoadError::Missing { path: path.to_owned() })
-    }
-
-    fn open(&self, _: &str, path: &str) -> Result<Box<dyn std::io::Read + Send>, LoadError> {
-        Err(LoadError::Missing { path: path.to_owned() })
-    }
-
-    fn glob(&self, _: &str, _: &str) -> Result<Vec<FoundFile>, LoadError> {
-        Ok(Vec::new())
-    }
-
-    fn inside(&self, _: &str, _: &str) -> Result<(), LoadError> {
-        Ok(())
-    }
-
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
 }
 
 impl Check<'_> {

@@ -10,11 +10,11 @@ fn the_table_shows_ranges_shortfalls_and_what_is_public() {
             "review-digest  on mainnet (chain 1071, block 20,934,118)  real money",
             "signer 0x0000…00AA (keystore alice)   payer 0x0000…00AA: the signer's vault",
             "",
-            " STEP       ITEMS                  REUSED  TO PUBLISH          PAYMENT       GAS (est.)       TOTAL OGPU",
-            " summarise  1,000 rows                400         600           6.0000           0.6180           6.6180",
-            " by_topic   known after summarise       –      1 – 20  0.0200 – 0.4000  0.0010 – 0.0206  0.0210 – 0.4206",
-            " digest     1                           –           1           0.0500           0.0010           0.0510",
-            " TOTAL                                400   602 – 621  6.0700 – 6.4500  0.6201 – 0.6396  6.6901 – 7.0896",
+            " STEP       ITEMS                  REUSED  TO PUBLISH          PAYMENT       GAS (est.)     AT MOST OGPU",
+            " summarise  1,000 rows                400         600           6.0000           0.2060           6.6180",
+            " by_topic   known after summarise       –      1 – 20  0.0200 – 0.4000  0.0004 – 0.0069  0.0210 – 0.4206",
+            " digest     1                           –           1           0.0500           0.0004           0.0510",
+            " TOTAL                                400   602 – 621  6.0700 – 6.4500  0.2068 – 0.2133  6.6901 – 7.0896",
             "",
             " Reused from cache                 400 outputs, saves 4.4120 OGPU",
             " With every retry that is allowed  8.9013 OGPU  →  stopped by the cap at 8.0000 OGPU",
@@ -61,6 +61,20 @@ fn what_is_unbounded_says_so_and_the_cap_limits_it() {
     plan.totals.cap = None;
     let text = table(&plan, Look::default()).join("\n");
     assert!(text.contains("set `budget.max`") && text.contains("an unbounded amount"), "{text}");
+}
+
+#[test]
+fn one_task_is_no_plural_and_a_step_without_items_says_so() {
+    let mut plan = example();
+    plan.steps[0].publish = Range::exactly(1);
+    plan.steps[2].publish = Range::exactly(0);
+    plan.totals.publish = Range { min: 1, max: None };
+    plan.sources[0].providers = 1;
+    let text = table(&plan, Look::default()).join("\n");
+    assert!(text.contains("public on IPFS (1 task, 412 kB)"), "{text}");
+    assert!(text.contains("digest     has no items: nothing is published for it"), "{text}");
+    assert!(text.contains("max expiry 1 d  1 provider\n"), "{text}");
+    assert!(text.contains("Plan: publish 1 task or more, spend"), "{text}");
 }
 
 #[test]

@@ -16,8 +16,8 @@ fn span(min: &str, max: &str) -> WeiRange {
     WeiRange { min: ogpu(min), max: Some(ogpu(max)) }
 }
 
-fn step_of(name: &str, of: ItemsOf, publish: Range, money: [WeiRange; 3]) -> StepSummary {
-    let [payment, gas, total] = money;
+fn step_of(name: &str, of: ItemsOf, publish: Range, money: [WeiRange; 4]) -> StepSummary {
+    let [payment, gas_expected, gas, total] = money;
     StepSummary {
         name: StepName::parse(name).unwrap(),
         source: 0,
@@ -28,6 +28,7 @@ fn step_of(name: &str, of: ItemsOf, publish: Range, money: [WeiRange; 3]) -> Ste
         publish,
         payment,
         gas,
+        gas_expected,
         total,
         expires: Duration::from_secs(1800),
         concurrency: 100,
@@ -39,20 +40,34 @@ fn step_of(name: &str, of: ItemsOf, publish: Range, money: [WeiRange; 3]) -> Ste
 /// The plan of cli.md, section 3.3, with one step less.
 #[expect(clippy::too_many_lines, reason = "a value with many fields")]
 pub(in crate::report) fn example() -> PlanSummary {
-    let money = |p: &str, g: &str, t: &str| [p, g, t].map(|text| WeiRange::exactly(ogpu(text)));
+    let money = |texts: [&str; 4]| texts.map(|text| WeiRange::exactly(ogpu(text)));
     let summarise = StepSummary {
         items: Range::exactly(1000),
         reused: 400,
         public_bytes: Some(412_000),
-        ..step_of("summarise", ItemsOf::Rows, Range::exactly(600), money("6", "0.618", "6.618"))
+        ..step_of(
+            "summarise",
+            ItemsOf::Rows,
+            Range::exactly(600),
+            money(["6", "0.206", "0.618", "6.618"]),
+        )
     };
-    let ranges = [span("0.02", "0.4"), span("0.001", "0.0206"), span("0.021", "0.4206")];
+    let ranges = [
+        span("0.02", "0.4"),
+        span("0.0004", "0.0069"),
+        span("0.001", "0.0206"),
+        span("0.021", "0.4206"),
+    ];
     let by_topic = StepSummary {
         known_after: StepName::parse("summarise"),
         ..step_of("by_topic", ItemsOf::Results, Range { min: 1, max: Some(20) }, ranges)
     };
-    let digest =
-        step_of("digest", ItemsOf::Once, Range::exactly(1), money("0.05", "0.001", "0.051"));
+    let digest = step_of(
+        "digest",
+        ItemsOf::Once,
+        Range::exactly(1),
+        money(["0.05", "0.0004", "0.001", "0.051"]),
+    );
     PlanSummary {
         created_at: Timestamp::from_millis(1_795_320_631_000),
         pipeline: PipelineSummary {
@@ -92,6 +107,7 @@ pub(in crate::report) fn example() -> PlanSummary {
             publish: Range { min: 602, max: Some(621) },
             payment: span("6.07", "6.45"),
             gas: span("0.6201", "0.6396"),
+            gas_expected: span("0.2068", "0.2133"),
             total: span("6.6901", "7.0896"),
             with_retries: Some(ogpu("8.9013")),
             peak_locked: Some(ogpu("1")),
@@ -141,8 +157,8 @@ fn the_document_has_the_fields_of_its_schema() {
     );
     assert_eq!(
         keys(&document["steps"][0]),
-        "id source items known_after reused publish payment_wei gas_wei total_wei expires_s \
-         tasks_per_item"
+        "id source items known_after reused publish payment_wei gas_wei gas_expected_wei \
+         total_wei expires_s tasks_per_item"
     );
     assert_eq!(
         keys(&document["steps"][0]["source"]),
@@ -150,7 +166,8 @@ fn the_document_has_the_fields_of_its_schema() {
     );
     assert_eq!(
         keys(&document["totals"]),
-        "publish payment_wei gas_wei total_wei with_retries_wei peak_locked_wei saved_wei cap_wei"
+        "publish payment_wei gas_wei gas_expected_wei total_wei with_retries_wei peak_locked_wei \
+         saved_wei cap_wei"
     );
     assert_eq!(keys(&document["vault"]), "free_wei needs_wei short_wei");
     assert_eq!(keys(&document["wallet"]), "balance_wei needs_wei short_wei");

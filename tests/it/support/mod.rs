@@ -4,15 +4,15 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
 
+/// What is tested.
+const BINARY: &str = env!("CARGO_BIN_EXE_ogflow");
 /// Longer than any command of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks whether a command has ended.
-const LOOK: Duration = Duration::from_millis(5);
-
 /// What a command left: exit code and both streams together.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -120,7 +120,11 @@ impl Project {
 
     /// The binary with these arguments, no terminal, and no variable of the caller's.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ogflow"));
+        self.program(BINARY, args)
+    }
+
+    fn program(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(args)
             .current_dir(self.path())
@@ -140,6 +144,15 @@ impl Project {
         Running::start(self.command(args)).end()
     }
 
+    /// Runs the binary where it gets so much memory, in KiB, and so much processor time, in
+    /// seconds; the system ends it if it wants more.
+    #[track_caller]
+    pub(crate) fn run_within(&self, kib: u32, seconds: u32, args: &[&str]) -> Ran {
+        let script = format!("ulimit -d {kib} && ulimit -t {seconds} && exec \"$@\"");
+        let shell = ["-c", script.as_str(), "sh", BINARY];
+        Running::start(self.program("sh", &[&shell, args].concat())).end()
+    }
+
     /// Starts the binary.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         Running::start(self.command(args))
@@ -157,7 +170,8 @@ impl Project {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    stdout: Option<std::thread::JoinHandle<String>>,
+    /// What it wrote to stdout, once that is closed.
+    stdout: mpsc::Receiver<String>,
     stderr: Option<BufReader<std::process::ChildStderr>>,
     said: String,
 }
@@ -167,13 +181,14 @@ impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
-        let stdout = std::thread::spawn(move || {
+        let (closed, stdout) = mpsc::channel();
+        drop(std::thread::spawn(move || {
             let mut text = String::new();
             drop(out.read_to_string(&mut text));
-            text
-        });
+            drop(closed.send(text));
+        }));
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        Self { child, stdout: Some(stdout), stderr: Some(stderr), said: String::new() }
+        Self { child, stdout, stderr: Some(stderr), said: String::new() }
     }
 
     /// Waits until stderr has said this.
@@ -213,22 +228,14 @@ impl Running {
             drop(stderr.read_to_end(&mut bytes));
             String::from_utf8_lossy(&bytes).into_owned()
         });
-        let status = self.wait();
+        let Ok(stdout) = self.stdout.recv_timeout(PATIENCE) else {
+            drop(self.child.kill());
+            let stderr = reader.join().unwrap();
+            panic!("it did not end in {} s:\n{}{stderr}", PATIENCE.as_secs(), self.said);
+        };
+        let status = self.child.wait().unwrap();
         let stderr = std::mem::take(&mut self.said) + &reader.join().unwrap();
-        let stdout = self.stdout.take().unwrap().join().unwrap();
         Ran { code: code(status), stdout, stderr }
-    }
-
-    #[track_caller]
-    fn wait(&mut self) -> ExitStatus {
-        for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            std::thread::park_timeout(LOOK);
-        }
-        drop(self.child.kill());
-        panic!("it did not end in {} s:\n{}", PATIENCE.as_secs(), self.said);
     }
 }
 
