@@ -280,4 +280,10 @@ impl Engine {
     fn step_counts(&self, step: u16) -> (u32, u32) {
         self.steps.get(step).map_or((0, 0), |s| (s.confirmed, s.failed))
     }
+
+    /// How many tasks are bound or on chain, for tests.
+    #[cfg(test)]
+    const fn open_tasks(&self) -> u32 {
+        self.tasks.open()
+    }
 }
