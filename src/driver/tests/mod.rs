@@ -14,9 +14,9 @@ use super::*;
 use crate::content::MemoryContent;
 use crate::pipeline::check::Setting;
 use crate::pipeline::{FoundFile, LoadError, Loader, Pipeline, SourceText};
-use crate::plan::{Request, SourceEntry, Sources};
+use crate::plan::{Balances, GasPrices, Request, SourceEntry, Sources};
 use crate::store::{MemoryJournal, Refusal};
-use crate::units::{Network, SignedTx};
+use crate::units::{Network, SignedTx, Wei};
 use stage::{Disk, GENESIS, Shared, Stage, WALLET, Watched, held, source};
 
 /// A step over a list, one that takes its results as they come, and one that waits for all.
@@ -75,6 +75,7 @@ struct Scene {
     journal: Watched,
     disk: Shared<Disk>,
     signals: Vec<(u64, Signal)>,
+    cap: Option<Wei>,
     epoch_of_time: Timestamp,
 }
 
@@ -111,6 +112,7 @@ impl Scene {
             journal: Watched { inner: MemoryJournal::new(verify), disk: Arc::clone(&disk) },
             disk,
             signals: Vec::new(),
+            cap: None,
             epoch_of_time: Timestamp::from_millis(1_000_000),
         }
     }
@@ -132,7 +134,7 @@ impl Scene {
             facts: &facts,
             signer: WALLET,
             payer: WALLET,
-            cap: None,
+            cap: self.cap,
             at: self.epoch_of_time,
             seed: 1,
         };
@@ -197,6 +199,16 @@ impl Scene {
         data
     }
 
+    /// What the run paid, gas included, by its journal.
+    fn spent(&self) -> Wei {
+        let paid = |event: &Event| match event {
+            Event::TaskDone { outcome, .. } => outcome.paid().unwrap_or_default(),
+            Event::SlotFinal { gas_paid, .. } => *gas_paid,
+            _ => Wei::ZERO,
+        };
+        held(&self.disk).events.iter().map(paid).fold(Wei::ZERO, Wei::saturating_add)
+    }
+
     fn outcomes(&self) -> (usize, usize) {
         let disk = held(&self.disk);
         let done = disk.events.iter().filter_map(|event| match event {
@@ -233,6 +245,37 @@ async fn a_run_publishes_each_item_once_and_feeds_later_steps_with_outputs() {
     assert_eq!(finish.outcome, RunOutcome::Done);
     assert_eq!(scene.bought(), all_of_it());
     assert_eq!(scene.outcomes(), (11, 11));
+}
+
+/// What `plan` prints as the most that the run can come to, of the prices that a run starts with.
+async fn planned_maximum(scene: &Scene) -> Wei {
+    let survey = preflight::survey(&*scene.chain, &scene.plan, (Some(WALLET), Some(WALLET)));
+    let survey = survey.await.unwrap();
+    let gas = Some(GasPrices {
+        publish_gas: survey.publish_gas,
+        confirm_gas: survey.confirm_gas,
+        price: survey.max_fee_per_gas,
+    });
+    let balances = Balances { gas, ..Balances::default() };
+    scene.plan.summary(scene.epoch_of_time, &balances, &[]).totals.total.max.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cap_of_the_planned_maximum_is_enough_and_less_pays_for_all_that_it_buys() {
+    let mut scene = Scene::new();
+    let most = planned_maximum(&scene).await;
+    scene.cap = Some(most);
+    let finish = scene.start().await.unwrap();
+    assert_eq!(finish.outcome, RunOutcome::Done);
+    assert!(scene.spent() <= most);
+    let mut scene = Scene::new();
+    let one = most.to_u128().unwrap() / 11;
+    scene.cap = Some(Wei::from_u128(3 * one));
+    let finish = scene.start().await.unwrap();
+    assert_eq!(finish.outcome, RunOutcome::PausedBudget);
+    let bought = scene.bought().len();
+    assert_eq!(scene.outcomes(), (bought, bought), "all that was bought was confirmed");
+    assert_eq!(bought, 3);
 }
 
 #[tokio::test(start_paused = true)]

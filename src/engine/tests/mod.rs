@@ -1,7 +1,9 @@
 //! Properties of the engine, in a small world that lies, doubles, delays, forgets and crashes.
 //!
-//! After every step the invariants are checked by the world's own books, never by the engine's.
+//! After every step the invariants are checked by the world's own books, never by the engine's
+//! alone.
 
+mod cap;
 mod world;
 
 use world::{Faults, World};
@@ -182,6 +184,7 @@ fn a_deposit_goes_through_a_slot_of_its_own_once_and_ends_the_run_when_it_is_fin
 #[test]
 fn a_deposit_that_the_wallet_does_not_hold_is_never_signed() {
     let mut world = World::without_steps(11, Faults::none());
+    world.resume(None);
     let amount = Wei::from_u128(u128::MAX);
     world.feed(Input::Deposit { account: Address::ZERO, amount });
     assert_eq!(world.run(), RunOutcome::PausedFunds);

@@ -56,7 +56,7 @@ impl World {
     /// Successful publications on the canonical chain, by key.
     pub(in super::super) fn payments(&self) -> BTreeMap<TaskKey, u32> {
         let mut payments = BTreeMap::new();
-        for mined in self.chain.mined().filter(|mined| mined.ok) {
+        for mined in self.chain.mined().iter().filter(|mined| mined.ok) {
             if let Some((_, key)) = mined.tx.owner {
                 *payments.entry(key).or_insert(0) += 1;
             }
@@ -66,7 +66,7 @@ impl World {
 
     pub(in super::super) fn publications_of(&self, task: TaskId) -> usize {
         let ours = |mined: &&Mined| mined.tx.owner.is_some_and(|(owner, _)| owner == task);
-        self.chain.mined().filter(|mined| mined.ok).filter(ours).count()
+        self.chain.mined().iter().filter(|mined| mined.ok).filter(ours).count()
     }
 
     pub(in super::super) fn publications(&self) -> usize {
@@ -98,6 +98,14 @@ impl World {
         })
     }
 
+    /// Items that ended with an output that is accepted, by the journal.
+    pub(in super::super) fn collected(&self) -> usize {
+        let done = |event: &Event| {
+            matches!(event, Event::TaskDone { outcome: Outcome::Confirmed { .. }, .. })
+        };
+        self.journal.iter().filter(|(_, event)| done(event)).count()
+    }
+
     /// The oracle: S1, S4 and S6 by the chain's own books.
     pub(in super::super) fn check_books(&self) {
         for (key, count) in self.payments() {
@@ -119,7 +127,7 @@ impl World {
             assert_eq!(ledger.reserved, Wei::ZERO, "S6: nothing is bound");
             assert_eq!(ledger.escrowed, Wei::ZERO, "S6: nothing is open");
         }
-        let gas = self.chain.mined().map(|mined| mined.gas_paid);
+        let gas = self.chain.mined().iter().map(|mined| mined.gas_paid);
         if self.engine.foreign_slots() == 0 {
             assert_eq!(ledger.gas, gas.fold(Wei::ZERO, Wei::saturating_add), "S6: gas");
         }
@@ -130,15 +138,13 @@ impl World {
 fn worst(tx: &Tx) -> Wei {
     let payment = match &tx.call {
         Call::PublishTask { payment, .. } => *payment,
-        Call::ConfirmResponse { .. }
-        | Call::CancelTask { .. }
-        | Call::Deposit { .. }
-        | Call::NoOp => Wei::ZERO,
+        Call::Deposit { amount, .. } => *amount,
+        Call::ConfirmResponse { .. } | Call::CancelTask { .. } | Call::NoOp => Wei::ZERO,
     };
     tx.fees.ceiling().expect("small").saturating_add(payment)
 }
 
-/// What a settled transaction paid out of the vault, or may yet.
+/// What a settled transaction paid out of the vault, or may yet; a deposit that is there is ours.
 fn payment_of(mined: &Mined) -> Wei {
     match &mined.tx.call {
         Call::PublishTask { payment, .. } if mined.ok => *payment,

@@ -34,25 +34,31 @@ pub(super) struct Tx {
 /// A transaction in a block.
 #[derive(Clone)]
 pub(super) struct Mined {
+    height: usize,
     pub tx: Tx,
     pub ok: bool,
     pub gas_paid: Wei,
 }
 
-#[derive(Clone)]
-pub(super) struct Block {
+/// A log of a contract.
+struct Log {
+    height: usize,
+    tx_hash: B256,
+    seen: Seen,
+}
+
+struct Block {
     at: BlockRef,
     time: u64,
-    pub txs: Vec<Mined>,
-    logs: Vec<(B256, Seen)>,
 }
 
 pub(in super::super) struct Chain {
     blocks: Vec<Block>,
+    /// The wallet's transactions, in the order of the blocks.
+    txs: Vec<Mined>,
+    logs: Vec<Log>,
     /// The height up to which nothing is ever taken back.
     final_height: usize,
-    /// The wallet's transactions up to that height.
-    settled: Vec<Mined>,
     /// Every version of every slot that reached the network.
     sent: BTreeMap<u64, Vec<Tx>>,
     /// What a unit of gas costs, in wei.
@@ -69,11 +75,12 @@ pub(in super::super) struct Chain {
 
 impl Chain {
     pub(super) fn new() -> Self {
-        let genesis = Block { at: block_at(0, 0), time: 1000, txs: vec![], logs: vec![] };
+        let genesis = Block { at: block_at(0, 0), time: 1000 };
         Self {
             blocks: vec![genesis],
+            txs: Vec::new(),
+            logs: Vec::new(),
             final_height: 0,
-            settled: Vec::new(),
             sent: BTreeMap::new(),
             price: 1,
             wallet: Wei::from_u128(VAULT),
@@ -91,19 +98,20 @@ impl Chain {
         self.blocks.last().expect("there is a first block")
     }
 
-    /// What the wallet's transactions did, block by block.
-    pub(super) fn mined(&self) -> impl Iterator<Item = &Mined> {
-        self.blocks.iter().flat_map(|block| &block.txs)
+    /// The wallet's transactions.
+    pub(super) fn mined(&self) -> &[Mined] {
+        &self.txs
     }
 
     /// The same, of blocks that stay.
     pub(super) fn settled(&self) -> &[Mined] {
-        &self.settled
+        let end = self.txs.partition_point(|mined| mined.height <= self.final_height);
+        &self.txs[..end]
     }
 
     /// How many transactions of the wallet the chain holds.
     pub(super) fn count(&self) -> u64 {
-        self.mined().count() as u64
+        self.txs.len() as u64
     }
 
     /// Takes in a transaction; says whether its nonce is free.
@@ -119,8 +127,10 @@ impl Chain {
     /// A block: some of what was sent, in nonce order; sometimes a reorg or another price first.
     pub(super) fn mine(&mut self, now_s: u64, faults: Faults, dice: &mut Dice) {
         if dice.chance(faults.reorgs) {
-            let taken_back = self.blocks.len().saturating_sub(DEPTH).max(self.final_height + 1);
-            self.blocks.truncate(taken_back);
+            let left = self.blocks.len().saturating_sub(DEPTH).max(self.final_height + 1);
+            self.blocks.truncate(left);
+            self.txs.retain(|mined| mined.height < left);
+            self.logs.retain(|log| log.height < left);
         }
         if dice.chance(faults.spikes) {
             self.price = 1 + dice.below(20);
@@ -129,23 +139,19 @@ impl Chain {
         }
         let number = self.head().at.number + 1;
         let time = now_s.max(self.head().time + 1);
-        let at = block_at(number, dice.below(u64::MAX));
-        let mut block = Block { at, time, txs: vec![], logs: vec![] };
-        let mut nonce = self.count();
-        while let Some(tx) = self.pick(nonce, dice) {
-            self.execute(tx, &mut block);
-            nonce += 1;
+        self.blocks.push(Block { at: block_at(number, dice.below(u64::MAX)), time });
+        while let Some(tx) = self.pick(self.count(), dice) {
+            self.execute(tx);
             if dice.below(4) == 0 {
                 break;
             }
         }
-        self.respond(&mut block, dice);
-        self.blocks.push(block);
-        let settles = self.final_height + 1..self.blocks.len().saturating_sub(DEPTH);
-        for height in settles {
-            self.settled.extend_from_slice(&self.blocks[height].txs);
-            self.final_height = height;
-        }
+        self.respond(dice);
+        self.final_height = self.final_height.max(self.blocks.len().saturating_sub(DEPTH + 1));
+    }
+
+    fn log(&mut self, tx_hash: B256, seen: Seen) {
+        self.logs.push(Log { height: self.blocks.len() - 1, tx_hash, seen });
     }
 
     /// Some version of a slot that today's price allows.
@@ -160,35 +166,36 @@ impl Chain {
         tx.cloned().map(|tx| if stolen { stranger(tx) } else { tx })
     }
 
-    fn execute(&self, tx: Tx, block: &mut Block) {
-        let logs_so_far = block.logs.iter().map(|(_, seen)| seen);
+    fn execute(&mut self, tx: Tx) {
         let log = match &tx.call {
             Call::PublishTask { source, expiry, .. } => {
                 let task = Address::from_word(tx.hash);
                 let seen = Seen::TaskPublished { task, source: *source };
-                (expiry.as_secs() > block.time).then_some(seen)
+                (expiry.as_secs() > self.head().time).then_some(seen)
             }
             Call::ConfirmResponse { response } => {
                 let seen = Seen::ResponseConfirmed { response: *response };
-                let fresh = self.logs().chain(logs_so_far).all(|known| *known != seen);
-                fresh.then_some(seen)
+                (!self.has_seen(&seen)).then_some(seen)
             }
             Call::CancelTask { .. } | Call::Deposit { .. } | Call::NoOp => None,
         };
         let wants_log = matches!(tx.call, Call::PublishTask { .. } | Call::ConfirmResponse { .. });
         let ok = log.is_some() || !wants_log;
-        block.logs.extend(log.map(|seen| (tx.hash, seen)));
+        if let Some(seen) = log {
+            self.log(tx.hash, seen);
+        }
         // A stranger's gas is not the run's.
         let gas = if tx.hash == B256::repeat_byte(0xff) { 0 } else { (GAS - 1) * self.price };
-        block.txs.push(Mined { tx, ok, gas_paid: Wei::from_u128(u128::from(gas)) });
+        let gas_paid = Wei::from_u128(u128::from(gas));
+        self.txs.push(Mined { height: self.blocks.len() - 1, tx, ok, gas_paid });
     }
 
-    pub(super) fn logs(&self) -> impl Iterator<Item = &Seen> {
-        self.blocks.iter().flat_map(|block| block.logs.iter().map(|(_, seen)| seen))
+    fn has_seen(&self, wanted: &Seen) -> bool {
+        self.logs.iter().any(|log| log.seen == *wanted)
     }
 
     pub(super) fn is_confirmed(&self, response: Address) -> bool {
-        self.logs().any(|seen| *seen == Seen::ResponseConfirmed { response })
+        self.has_seen(&Seen::ResponseConfirmed { response })
     }
 
     fn response_of(task: Address) -> Address {
@@ -201,12 +208,16 @@ impl Chain {
         self.sent.values().flatten().find(publisher).and_then(|tx| tx.owner).map(|(task, _)| task)
     }
 
-    /// Providers respond to what is published and neither silent nor responded to.
-    fn respond(&self, block: &mut Block, dice: &mut Dice) {
+    /// Providers respond to what was published before this block and is neither silent nor
+    /// responded to.
+    fn respond(&mut self, dice: &mut Dice) {
+        let height = self.blocks.len() - 1;
         let published: Vec<(Address, Address)> = self
-            .logs()
-            .filter_map(|seen| match seen {
-                Seen::TaskPublished { task, source } => Some((*task, *source)),
+            .logs
+            .iter()
+            .filter(|log| log.height < height)
+            .filter_map(|log| match log.seen {
+                Seen::TaskPublished { task, source } => Some((task, source)),
                 Seen::ResponseSubmitted { .. }
                 | Seen::ResponseConfirmed { .. }
                 | Seen::TaskStatus { .. } => None,
@@ -219,18 +230,17 @@ impl Chain {
             let tx = keccak256(response);
             let responded = Seen::ResponseSubmitted { response, task };
             let confirmed = Seen::ResponseConfirmed { response };
-            if self.logs().any(|seen| *seen == responded) {
+            if self.has_seen(&responded) {
                 let meddled = is_among(&self.confirmed_by_others) && dice.below(4) == 0;
-                let known = self.logs().chain(block.logs.iter().map(|(_, seen)| seen));
-                if meddled && known.into_iter().all(|seen| *seen != confirmed) {
-                    block.logs.push((keccak256(tx), confirmed));
+                if meddled && !self.has_seen(&confirmed) {
+                    self.log(keccak256(tx), confirmed);
                 }
                 continue;
             }
             if is_among(&self.silent_items) || dice.below(2) == 0 {
                 continue;
             }
-            block.logs.push((tx, Seen::TaskStatus { task, status: TaskStatus::Attempted }));
+            self.log(tx, Seen::TaskStatus { task, status: TaskStatus::Attempted });
             let mut logs = vec![responded];
             if source == PAYS_BY_ITSELF {
                 logs.push(confirmed);
@@ -238,16 +248,18 @@ impl Chain {
             if dice.below(2) == 0 {
                 logs.reverse();
             }
-            block.logs.extend(logs.into_iter().map(|seen| (tx, seen)));
+            logs.into_iter().for_each(|seen| self.log(tx, seen));
         }
     }
 
-    pub(super) fn survey(&self) -> Survey {
+    pub(in super::super) fn survey(&self) -> Survey {
         let price = Wei::from_u128(u128::from(self.price));
-        let published = self.mined().filter(|mined| mined.ok && mined.tx.owner.is_some()).count();
+        let published =
+            self.txs.iter().filter(|mined| mined.ok && mined.tx.owner.is_some()).count();
         let paid = Wei::from_u128(PAYMENT).saturating_mul(published as u64);
         let left = self
-            .mined()
+            .txs
+            .iter()
             .map(|mined| mined.gas_paid.saturating_add(mined.tx.call.value()))
             .fold(self.wallet, Wei::saturating_sub);
         Survey {
@@ -281,15 +293,14 @@ impl Chain {
             return None;
         }
         let from = usize::try_from(cursor.number).ok()? + 1;
-        let sightings = self.blocks[from..]
-            .iter()
-            .flat_map(|block| {
-                (0_u64..).zip(&block.logs).map(|(log_index, (tx_hash, what))| Sighting {
-                    block: block.at,
-                    tx_hash: *tx_hash,
-                    log_index,
-                    what: what.clone(),
-                })
+        let sightings = (0_u64..)
+            .zip(&self.logs)
+            .filter(|(_, log)| log.height >= from)
+            .map(|(log_index, log)| Sighting {
+                block: self.blocks[log.height].at,
+                tx_hash: log.tx_hash,
+                log_index,
+                what: log.seen.clone(),
             })
             .collect();
         let last = &self.blocks[self.final_height];
@@ -303,36 +314,30 @@ impl Chain {
     }
 
     pub(super) fn view(&self, hashes: &[B256]) -> LaneView {
-        let mut receipts = Vec::new();
-        for block in &self.blocks {
-            for Mined { tx, ok, gas_paid } in &block.txs {
-                if !hashes.contains(&tx.hash) {
-                    continue;
-                }
-                let published = matches!(tx.call, Call::PublishTask { .. }) && *ok;
-                let revert = Revert::AlreadyFinalized;
-                receipts.push(Receipt {
-                    tx_hash: tx.hash,
-                    block: block.at,
-                    gas_paid: *gas_paid,
-                    published: published.then(|| Address::from_word(tx.hash)),
-                    status: if *ok { ReceiptStatus::Ok } else { ReceiptStatus::Reverted(revert) },
-                });
+        let asked = self.txs.iter().filter(|mined| hashes.contains(&mined.tx.hash));
+        let receipts = asked.map(|Mined { height, tx, ok, gas_paid }| {
+            let published = matches!(tx.call, Call::PublishTask { .. }) && *ok;
+            let reverted = ReceiptStatus::Reverted(Revert::AlreadyFinalized);
+            Receipt {
+                tx_hash: tx.hash,
+                block: self.blocks[*height].at,
+                gas_paid: *gas_paid,
+                published: published.then(|| Address::from_word(tx.hash)),
+                status: if *ok { ReceiptStatus::Ok } else { reverted },
             }
-        }
+        });
         LaneView {
             head: self.head().at,
             count: self.count(),
             final_number: self.blocks[self.final_height].at.number,
-            final_count: self.settled.len() as u64,
-            receipts,
+            final_count: self.settled().len() as u64,
+            receipts: receipts.collect(),
         }
     }
 
     pub(super) fn facts(&self, address: Address) -> TaskFacts {
         let response = Self::response_of(address);
-        let responded =
-            self.logs().any(|s| *s == Seen::ResponseSubmitted { response, task: address });
+        let responded = self.has_seen(&Seen::ResponseSubmitted { response, task: address });
         TaskFacts {
             task: address,
             block: self.head().at,

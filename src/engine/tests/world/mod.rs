@@ -54,6 +54,14 @@ impl Faults {
     pub(super) const fn all() -> Self {
         Self { chaos: 8, reorgs: 4, spikes: 0 }
     }
+
+    pub(super) const fn spikes() -> Self {
+        Self { spikes: 10, ..Self::none() }
+    }
+
+    pub(super) const fn all_and_spikes() -> Self {
+        Self { spikes: 10, ..Self::all() }
+    }
 }
 
 pub(super) struct World {
@@ -103,6 +111,12 @@ impl World {
     /// A run that publishes nothing.
     pub(super) fn without_steps(seed: u64, faults: Faults) -> Self {
         Self::of_steps(seed, faults, AMPLE, Vec::new())
+    }
+
+    /// A run of one step whose source leaves confirming to us.
+    pub(super) fn manual(seed: u64, faults: Faults, cap: u128) -> Self {
+        let step = rule("manual", vec![], Delivery::ManualConfirmation);
+        Self::of_steps(seed, faults, cap, vec![step])
     }
 
     pub(super) fn with_cap(seed: u64, faults: Faults, cap: u128) -> Self {
@@ -199,6 +213,22 @@ impl World {
         self.replay();
     }
 
+    pub(super) fn limit(&mut self, change: impl FnOnce(&mut Limits)) {
+        change(&mut self.limits);
+        self.replay();
+    }
+
+    /// Makes the journal one of format 1.0, and goes on with it.
+    pub(super) fn forget_confirm_reserves(&mut self) {
+        for (_, event) in &mut self.journal {
+            let mut json = serde_json::to_value(&*event).unwrap();
+            json.as_object_mut().unwrap().remove("confirm_reserve");
+            *event = serde_json::from_value(json).unwrap();
+        }
+        self.replay();
+        self.resume(self.cap);
+    }
+
     fn replay(&mut self) {
         self.engine = self.replayed();
     }
@@ -246,12 +276,8 @@ impl World {
 
     pub(super) fn run(&mut self) -> RunOutcome {
         while self.step() {
-            assert!(
-                self.steps < 60_000,
-                "the run does not end: {:?} {:?}",
-                self.every_reply,
-                self.engine
-            );
+            let replies = self.every_reply;
+            assert!(self.steps < 60_000, "the run does not end: {replies:?}, {:?}", self.out);
         }
         self.engine.outcome().expect("a run that stopped has an outcome")
     }
