@@ -105,7 +105,14 @@ fn slot(nonce: u64, task: TaskId, call: Call) -> ([Event; 2], SignedTx, [Event; 
     let end = SlotEnd::Ok { seq };
     (
         [
-            Event::SlotReserved { slot, task, key, call: call.clone(), fees: fees() },
+            Event::SlotReserved {
+                slot,
+                task,
+                key,
+                call: call.clone(),
+                fees: fees(),
+                confirm_reserve: Wei::ZERO,
+            },
             Event::VersionSigned { slot, seq, hash, call, fees: fees() },
         ],
         SignedTx { slot, seq, hash, raw: Bytes::from(raw) },

@@ -131,7 +131,9 @@ async fn deposit(settings: &Settings, order: Order<'_>) -> Result<Exit, Failure>
     let wallet = chain.wallet_of(signer).await.map_err(|error| of_chain(&error))?.balance;
     enough(&connection, signer, wallet, order.amount)?;
     let gas = gas(&connection, signer, account, order.amount).await?;
-    enough(&connection, signer, wallet, order.amount.saturating_add(gas))?;
+    let needed = order.amount.saturating_add(gas);
+    enough(&connection, signer, wallet, needed)?;
+    allowed(&connection, &order, needed)?;
     let vault = chain.vault_of(account).await.map_err(|error| of_chain(&error))?.balance;
     show(settings, &connection, &order, (vault, wallet, gas));
     ask(settings, &connection, &order, account != signer)?;
@@ -159,6 +161,20 @@ fn enough(
     Err(Failure::new(Exit::Funds, message)
         .coded(Code::E0812)
         .help(format!("send {} to {signer}", coin.rounded(needed.saturating_sub(wallet)))))
+}
+
+/// Whether `--max-spend` covers the deposit and its gas.
+fn allowed(connection: &Connection, order: &Order<'_>, needed: Wei) -> Result<(), Failure> {
+    let Some(cap) = order.max_spend.filter(|cap| *cap < needed) else { return Ok(()) };
+    let coin = Coin::of(&connection.network);
+    let message = format!(
+        "the deposit and its gas may take {}, more than `--max-spend` of {}",
+        coin.exact(needed),
+        coin.exact(cap)
+    );
+    Err(Failure::new(Exit::Budget, message)
+        .coded(Code::E0821)
+        .help(format!("raise `--max-spend` to at least {}, or deposit less", coin.exact(needed))))
 }
 
 /// A deposit that the reader said yes to.
@@ -213,7 +229,7 @@ impl Ordered<'_> {
     }
 }
 
-/// What the deposit may cost in gas.
+/// What the deposit may cost in gas: at least as much as a run asks for before it signs one.
 async fn gas(
     connection: &Connection,
     signer: Address,
@@ -226,7 +242,8 @@ async fn gas(
     let call = Call::Deposit { account, amount };
     let units = chain.estimate(signer, call).await.map_err(|error| of_chain(&error))?;
     let gas = survey.max_fee_per_gas.saturating_mul(units);
-    Ok(gas.raised_by_permille(GAS_ROOM).unwrap_or(gas))
+    let least = survey.max_fee_per_gas.saturating_mul(survey.confirm_gas);
+    Ok(gas.raised_by_permille(GAS_ROOM).unwrap_or(gas).max(least))
 }
 
 /// What there is before and after.

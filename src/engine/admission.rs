@@ -17,6 +17,7 @@ use crate::plan::StepRule;
 use crate::units::ids::TaskOrigin;
 use crate::units::{Call, ChainTime, Fees, Nonce, Slot, Survey, TaskId, TaskKey, Wei};
 
+use super::purse::{Lack, Price};
 use super::step::rule;
 use super::task::{Task, TaskState};
 use super::{Deposit, Engine, Event, Turn};
@@ -28,14 +29,6 @@ const QUOTE_LIFE: Duration = Duration::from_secs(15);
 /// How far the expiry of a task stays below the source's limit (protocol.md, section 6).
 const EXPIRY_MARGIN: Duration = Duration::from_secs(30);
 
-/// Why nothing was admitted.
-enum Closed {
-    /// Nothing may start now.
-    Gate,
-    /// The cap would be passed.
-    Cap(Wei),
-}
-
 impl Engine {
     /// Binds slots for what the gates let pass: confirms first, then publications.
     pub(super) fn admit(&mut self, turn: &mut Turn) {
@@ -45,18 +38,28 @@ impl Engine {
         self.admit_deposit(turn);
         while let Some(id) = self.next_confirm() {
             if !self.admit_confirm(id, turn) {
+                // What is bought already goes first: nothing new takes the money that it lacks.
+                self.note_budget(self.is_short_for_good(turn.now), turn);
                 return;
             }
         }
         while let Some(id) = self.next_publication(turn) {
-            match self.admit_publication(id, turn) {
-                Ok(()) => {}
-                Err(Closed::Gate) => return,
-                Err(Closed::Cap(needed)) => {
-                    self.emit(turn, Event::BudgetReached { needed });
-                    return;
-                }
+            let Some(price) = self.survey.as_ref().and_then(|(_, s)| self.price_of(id, s)) else {
+                return;
+            };
+            let lack = self.lack_for_publication(&price);
+            if lack.is_some() || !self.admit_publication(id, price, turn) {
+                self.note_budget(lack, turn);
+                return;
             }
+        }
+    }
+
+    /// Notes that the cap is what is lacking, if it is.
+    fn note_budget(&mut self, lack: Option<Lack>, turn: &mut Turn) {
+        match lack {
+            Some(Lack::Cap(needed)) => self.emit(turn, Event::BudgetReached { needed }),
+            Some(Lack::Funds) | None => {}
         }
     }
 
@@ -67,7 +70,7 @@ impl Engine {
 
     /// Whether anything wants a slot.
     pub(super) fn wants_slots(&self) -> bool {
-        self.tasks.unconfirmed().next().is_some() || (self.tasks.any_ready() && self.may_publish())
+        self.tasks.first_unconfirmed().is_some() || (self.tasks.any_ready() && self.may_publish())
     }
 
     /// Whether new publications may start at all.
@@ -81,9 +84,8 @@ impl Engine {
     pub(super) fn is_out_of_funds(&self) -> bool {
         let Some((_, survey)) = &self.survey else { return false };
         let Some(id) = self.first_ready() else { return false };
-        let Some((payment, fees)) = self.price_of(id, survey) else { return false };
-        let gas = fees.ceiling().unwrap_or(Wei::from_u256(alloy::primitives::U256::MAX));
-        self.purse.vault < payment || self.purse.wallet < gas
+        let Some(price) = self.price_of(id, survey) else { return false };
+        self.lack_for_publication(&price) == Some(Lack::Funds)
     }
 
     fn first_ready(&self) -> Option<TaskId> {
@@ -92,7 +94,7 @@ impl Engine {
 
     fn next_confirm(&self) -> Option<TaskId> {
         let room = self.lane.as_ref().is_some_and(super::lane::Lane::has_room);
-        if room { self.tasks.unconfirmed().next() } else { None }
+        if room { self.tasks.first_unconfirmed() } else { None }
     }
 
     /// The first ready task whose step has room, if slots and pace let one pass.
@@ -143,32 +145,26 @@ impl Engine {
         })
     }
 
-    fn price_of(&self, id: TaskId, survey: &Survey) -> Option<(Wei, Fees)> {
-        let gas_limit = *survey.publish_gas.get(usize::from(id.step))?;
-        Some((self.tasks.get(id)?.payment, fees(survey, gas_limit)))
-    }
-
-    fn admit_publication(&mut self, id: TaskId, turn: &mut Turn) -> Result<(), Closed> {
+    fn admit_publication(&mut self, id: TaskId, price: Price, turn: &mut Turn) -> bool {
         let (Some((_, survey)), Some(task), Some(rule)) =
             (&self.survey, self.tasks.get(id), rule(&self.schedule, id.step))
         else {
-            return Err(Closed::Gate);
+            return false;
         };
-        let TaskState::Ready { url } = &task.state else { return Err(Closed::Gate) };
-        let (payment, fees) = self.price_of(id, survey).ok_or(Closed::Gate)?;
+        let TaskState::Ready { url } = &task.state else { return false };
+        let Price { payment, fees, confirm_reserve } = price;
         let call = Call::PublishTask {
             source: rule.source,
             config: url.clone(),
             expiry: expiry(rule, task, self.head_time.max(survey.time)),
             payment,
         };
-        self.check_purse(payment, &fees)?;
-        let event = self.bind(id, task, (call, fees)).ok_or(Closed::Gate)?;
+        let Some(event) = self.bind(id, task, (call, fees), confirm_reserve) else { return false };
         self.emit(turn, event);
-        Ok(())
+        true
     }
 
-    /// Binds a slot for the deposit, if there is one without and the wallet holds the money.
+    /// Binds a slot for the deposit, if there is one without, and money for it.
     fn admit_deposit(&mut self, turn: &mut Turn) {
         let Deposit::Asked { account, amount } = self.deposit else { return };
         let (Some((_, survey)), Some(lane), Some(header)) =
@@ -176,12 +172,14 @@ impl Engine {
         else {
             return;
         };
-        let fees = fees(survey, survey.confirm_gas);
-        let gas = fees.ceiling().unwrap_or(Wei::from_u256(alloy::primitives::U256::MAX));
-        let affordable = gas.saturating_add(amount) <= self.purse.wallet;
-        if !affordable || !lane.has_room() || self.drain.is_some() {
+        let lack = self.lack_for_deposit();
+        if lack.is_some() || !lane.has_room() || self.drain.is_some() {
+            if !self.over_budget {
+                self.note_budget(lack, turn);
+            }
             return;
         }
+        let fees = fees(survey, survey.confirm_gas);
         let name = crate::units::ItemKey::parse("deposit").expect("a word is a key");
         let step = crate::units::StepName::parse("vault").expect("a word is a name");
         let origin = TaskOrigin {
@@ -193,17 +191,8 @@ impl Engine {
         let key = TaskKey::derive(&origin, name.hash(), crate::units::Round::FIRST);
         let call = Call::Deposit { account, amount };
         let (slot, task) = (lane.slot(lane.next), DEPOSIT);
-        self.emit(turn, Event::SlotReserved { slot, task, key, call, fees });
-    }
-
-    /// Whether the deposit waits for money that the wallet does not hold.
-    pub(super) fn cannot_deposit(&self) -> bool {
-        let Deposit::Asked { amount, .. } = self.deposit else { return false };
-        self.survey.as_ref().is_some_and(|(_, survey)| {
-            let gas = fees(survey, survey.confirm_gas).ceiling();
-            let needed = gas.and_then(|gas| gas.checked_add(amount));
-            needed.is_none_or(|needed| needed > self.purse.wallet)
-        })
+        let confirm_reserve = Wei::ZERO;
+        self.emit(turn, Event::SlotReserved { slot, task, key, call, fees, confirm_reserve });
     }
 
     fn admit_confirm(&mut self, id: TaskId, turn: &mut Turn) -> bool {
@@ -211,33 +200,23 @@ impl Engine {
             return false;
         };
         let TaskState::Confirming { candidate, .. } = &task.state else { return false };
-        let fees = fees(survey, survey.confirm_gas);
-        let call = Call::ConfirmResponse { response: candidate.response.address };
-        // What was kept back for confirms is for this: the reserve does not count here.
-        let gas = fees.ceiling();
-        let left = self.purse.wallet.saturating_add(self.limits.reserve_gas);
-        if gas.is_none_or(|gas| gas > left) {
+        if self.lack_for_confirm(task, survey).is_some() {
             return false;
         }
-        let Some(event) = self.bind(id, task, (call, fees)) else { return false };
+        let fees = fees(survey, survey.confirm_gas);
+        let call = Call::ConfirmResponse { response: candidate.response.address };
+        let Some(event) = self.bind(id, task, (call, fees), Wei::ZERO) else { return false };
         self.emit(turn, event);
         true
     }
 
-    /// The cap counts everything that may still be spent; the balances what was seen last.
-    fn check_purse(&self, payment: Wei, fees: &Fees) -> Result<(), Closed> {
-        let gas = fees.ceiling().ok_or(Closed::Gate)?;
-        if let Some(cap) = self.cap {
-            let needed = self.ledger.committed().saturating_add(payment).saturating_add(gas);
-            if needed > cap {
-                return Err(Closed::Cap(needed));
-            }
-        }
-        let affordable = payment <= self.purse.vault && gas <= self.purse.wallet;
-        if affordable { Ok(()) } else { Err(Closed::Gate) }
-    }
-
-    fn bind(&self, id: TaskId, task: &Task, (call, fees): (Call, Fees)) -> Option<Event> {
+    fn bind(
+        &self,
+        id: TaskId,
+        task: &Task,
+        (call, fees): (Call, Fees),
+        confirm_reserve: Wei,
+    ) -> Option<Event> {
         let lane = self.lane.as_ref()?;
         let header = self.header.as_ref()?;
         let name = &rule(&self.schedule, id.step)?.name;
@@ -249,7 +228,7 @@ impl Engine {
         };
         let key = TaskKey::derive(&origin, task.key, task.round);
         let slot = Slot { wallet: lane.wallet, nonce: Nonce(lane.next.0) };
-        Some(Event::SlotReserved { slot, task: id, key, call, fees })
+        Some(Event::SlotReserved { slot, task: id, key, call, fees, confirm_reserve })
     }
 }
 

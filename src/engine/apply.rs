@@ -56,7 +56,8 @@ impl Engine {
                 self.logs_read(*to, *to_time, (*final_number, *final_time));
             }
             Event::LogsRewound { to } => self.logs_rewound(to),
-            Event::SlotReserved { slot, task, key, call, fees } => {
+            Event::SlotReserved { slot, task, key, call, fees, confirm_reserve } => {
+                self.keep_for_confirm(*task, *confirm_reserve);
                 let owner = super::apply_chain::Binding { task: *task, key: *key };
                 self.slot_reserved(*slot, owner, (call, *fees), at);
             }
@@ -164,6 +165,7 @@ impl Engine {
         self.outcome = None;
         self.survey_wanted = true;
         self.survey = None;
+        self.short_surveys = 0;
         self.timers.clear(Timer::Drain);
         self.reopen_lane();
     }
@@ -274,8 +276,10 @@ impl Engine {
         self.timers.set(Timer::Round(id), not_before);
     }
 
-    /// Books the payment of a round that is over, `paid` or not, and forgets its addresses.
+    /// Books the payment of a round that is over, `paid` or not, keeps nothing for its confirm,
+    /// and forgets its addresses.
     fn leave_chain(&mut self, id: TaskId, paid: Option<Wei>) {
+        self.keep_for_confirm(id, Wei::ZERO);
         let Some(task) = self.tasks.get(id).cloned() else { return };
         self.tasks.forget_responses(&task);
         for timer in [Timer::Silence(id), Timer::Fetch(id), Timer::Round(id)] {

@@ -14,7 +14,7 @@ use super::lane::Lane;
 use super::publication::{Next, Owner, Publication, PublicationState, after_send, bump_look};
 use super::retry::resend_after;
 use super::task::{Published, TaskState};
-use super::{Engine, Purse, RING, SendNote, SlotEnd, Timer};
+use super::{Engine, RING, SendNote, SlotEnd, Timer};
 
 /// How long a lane is not looked at while nothing calls for it.
 const VIEW_CADENCE: Duration = Duration::from_secs(5);
@@ -71,23 +71,13 @@ impl Engine {
         }
     }
 
-    /// Takes the balances anew: what is bound or was published since is not free.
+    /// Keeps the prices, and takes the balances anew.
     pub(super) fn surveyed(&mut self, survey: &Survey, at: Timestamp) {
         self.survey_wanted = false;
         self.head_time = self.head_time.max(survey.time);
-        let pending = self.lane.iter().flat_map(|lane| lane.slots.values());
-        let (mut payments, mut gas) = (Wei::ZERO, self.limits.reserve_gas);
-        for publication in pending {
-            gas = gas.saturating_add(publication.gas_ceiling());
-            if publication.is_pending() {
-                payments = payments.saturating_add(publication.payment());
-            }
-        }
-        self.purse = Purse {
-            vault: survey.vault_balance.saturating_sub(payments),
-            wallet: survey.wallet_balance.saturating_sub(gas),
-        };
+        self.fill_purse(survey);
         self.survey = Some((at, survey.clone()));
+        self.count_short_surveys();
         self.timers.set(Timer::Survey, at.after(self.survey_cadence()));
     }
 
@@ -149,14 +139,14 @@ impl Engine {
             unexplained: 0,
             state: PublicationState::Reserved,
         };
-        let (payment, gas) = (publication.payment(), publication.gas_ceiling());
         if purpose == Purpose::Deposit {
             self.deposit = super::Deposit::Bound;
-            self.purse.wallet = self.purse.wallet.saturating_sub(call.value());
         }
-        self.ledger.reserve(payment.saturating_add(gas));
+        let payment = publication.payment();
+        let of_wallet = publication.gas_ceiling().saturating_add(call.value());
+        self.ledger.reserve(payment.saturating_add(of_wallet));
         self.purse.vault = self.purse.vault.saturating_sub(payment);
-        self.purse.wallet = self.purse.wallet.saturating_sub(gas);
+        self.purse.wallet = self.purse.wallet.saturating_sub(of_wallet);
         if let Some(lane) = &mut self.lane {
             lane.bind(slot.nonce, publication);
         }
@@ -364,8 +354,11 @@ impl Engine {
             (Purpose::Confirm, SlotEnd::Reverted { revert, .. }) => {
                 self.change(task, |task| task.confirm_was_refused(revert));
             }
-            (Purpose::Publish | Purpose::Confirm, SlotEnd::Foreign) | (Purpose::Cancel, _) => {}
+            // It was never published, and never will be under this nonce: nothing to confirm.
+            (Purpose::Publish, SlotEnd::Foreign) => self.keep_for_confirm(task, Wei::ZERO),
+            (Purpose::Confirm, SlotEnd::Foreign) | (Purpose::Cancel, _) => {}
             (Purpose::Deposit, end) => {
+                self.ledger.release(publication.call.value());
                 self.deposit = super::Deposit::Final { ok: matches!(end, SlotEnd::Ok { .. }) };
             }
         }

@@ -1,8 +1,8 @@
 //! What has happened: the facts that the journal keeps and every screen folds.
 //!
 //! Past tense, versioned, small. A payload never enters an event: outputs are named by their
-//! SHA-256, signed bytes by their hash. A new variant bumps [`FORMAT`]'s minor, a new meaning
-//! its major.
+//! SHA-256, signed bytes by their hash. A new variant or field bumps [`FORMAT`]'s minor, a
+//! new meaning its major.
 
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use super::items::{Expansion, ItemEntry};
 use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 
 /// The journal's format: (major, minor).
-pub const FORMAT: (u16, u16) = (1, 0);
+pub const FORMAT: (u16, u16) = (1, 1);
 
 /// One fact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +91,8 @@ pub enum Event {
         /// SHA-256 over the canonical JSON of source, function, data, extras and payment.
         content: B256,
     },
-    /// A task is bound to a slot; its payment and gas ceiling are reserved.
+    /// A task is bound to a slot; its payment and gas ceiling are reserved. What was kept for its
+    /// confirm until now is not any more: a confirm takes it over.
     SlotReserved {
         /// The slot.
         slot: Slot,
@@ -103,6 +104,10 @@ pub enum Event {
         call: Call,
         /// With which gas and fees.
         fees: Fees,
+        /// What is reserved from now on for the gas of the task's later confirm, in wei. Nothing
+        /// where the source pays by itself, and in journals before format 1.1.
+        #[serde(default, skip_serializing_if = "nothing")]
+        confirm_reserve: Wei,
     },
     /// A further version of a slot's transaction will be signed, with higher fees.
     VersionWanted {
@@ -305,7 +310,7 @@ pub enum Event {
     },
     /// Nothing more can be published within the cap.
     BudgetReached {
-        /// What the next publication would have needed, in wei.
+        /// What the cap would have to be for the next publication or confirm, in wei.
         needed: Wei,
     },
     /// The run was asked to stop: nothing new starts, what is open is collected until `until`.
@@ -318,6 +323,10 @@ pub enum Event {
         /// How.
         outcome: RunOutcome,
     },
+}
+
+fn nothing(amount: &Wei) -> bool {
+    amount.is_zero()
 }
 
 /// What an endpoint said to the send of one version.

@@ -1,9 +1,10 @@
 //! Where each wei of the budget is.
 //!
-//! Six accounts. A slot moves its payment and its gas ceiling to *reserved*; a publication moves
-//! the payment on to *escrowed*; the end of a task moves it to *spent*, or to *stuck* until a
-//! read of the vault shows it back; what gas really cost goes to *gas*. The sum of the first
-//! five never passes the cap (architecture.md, I7).
+//! Six accounts. A slot moves its payment and its gas ceiling to *reserved*, and on sources that
+//! leave confirming to us the gas of the confirm too; a publication moves the payment on to
+//! *escrowed*; the end of a task moves it to *spent*, or to *stuck* until a read of the vault
+//! shows it back; what gas really cost goes to *gas*. The sum of the first five never passes the
+//! cap (architecture.md, I7).
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,8 @@ use crate::units::Wei;
 /// The accounts of a run, in wei.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// Payments and gas ceilings of slots that are not final.
+    /// Payments, gas ceilings and deposits of slots that are not final, and what is kept for the
+    /// gas of confirms to come.
     pub reserved: Wei,
     /// Payments frozen for open tasks.
     pub escrowed: Wei,

@@ -26,6 +26,7 @@ mod moves;
 pub mod outcome;
 mod pace;
 mod publication;
+mod purse;
 mod retry;
 mod step;
 mod task;
@@ -57,6 +58,7 @@ pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 
 use lane::Lane;
 use pace::Pace;
+use purse::Purse;
 use step::Steps;
 use tasks::Tasks;
 use timers::Timers;
@@ -78,6 +80,8 @@ pub struct Engine {
     ledger: Ledger,
     /// What is left in the vault and in the wallet, seen from the last survey.
     purse: Purse,
+    /// Surveys in a row that found no money for any confirm.
+    short_surveys: u32,
     pace: Pace,
     survey: Option<(Timestamp, Survey)>,
     survey_wanted: bool,
@@ -96,13 +100,6 @@ pub struct Engine {
     outcome: Option<RunOutcome>,
     /// Slots of this run that a stranger used.
     foreign: u32,
-}
-
-/// What may still be promised of the two balances, in wei.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Purse {
-    vault: Wei,
-    wallet: Wei,
 }
 
 /// A deposit of the run.
@@ -136,6 +133,7 @@ impl Engine {
             cap: None,
             ledger: Ledger::default(),
             purse: Purse::default(),
+            short_surveys: 0,
             pace: Pace::new(limits.publish_rate, limits.burst),
             survey: None,
             survey_wanted: false,
@@ -227,13 +225,13 @@ impl Engine {
             self.emit(turn, Event::StepEnded { step, end });
         }
         self.admit(turn);
-        if let Some(outcome) = self.ending() {
+        if let Some(outcome) = self.ending(turn.now) {
             self.emit(turn, Event::RunEnded { outcome });
         }
     }
 
     /// How the run ends now; `None` while it goes on.
-    fn ending(&self) -> Option<RunOutcome> {
+    fn ending(&self, now: Timestamp) -> Option<RunOutcome> {
         let slots_open = self.lane.as_ref().is_some_and(|lane| !lane.slots.is_empty());
         let quarantined = self.lane.as_ref().is_some_and(|lane| lane.quarantined);
         let idle = self.tasks.open() == 0 && !slots_open && !self.is_depositing();
@@ -243,8 +241,15 @@ impl Engine {
         if quarantined && self.only_foreign_left() {
             return Some(RunOutcome::Quarantined);
         }
-        if self.cannot_deposit() && self.tasks.open() == 0 && !slots_open {
-            return Some(RunOutcome::PausedFunds);
+        if let Some(lack) = self.lack_for_deposit()
+            && self.tasks.open() == 0
+            && !slots_open
+        {
+            return Some(lack.outcome());
+        }
+        // Never `OverBudget`, which is final: responses are there that only lack a confirm.
+        if let Some(lack) = self.is_short_for_good(now) {
+            return Some(lack.outcome());
         }
         if !idle {
             return None;
@@ -279,5 +284,23 @@ impl Engine {
     #[cfg(test)]
     fn step_counts(&self, step: u16) -> (u32, u32) {
         self.steps.get(step).map_or((0, 0), |s| (s.confirmed, s.failed))
+    }
+
+    /// How many tasks are bound or on chain, for tests.
+    #[cfg(test)]
+    const fn open_tasks(&self) -> u32 {
+        self.tasks.open()
+    }
+
+    /// The fee cap of the last survey, for tests.
+    #[cfg(test)]
+    fn quoted(&self) -> Wei {
+        self.survey.as_ref().map_or(Wei::ZERO, |(_, survey)| survey.max_fee_per_gas)
+    }
+
+    /// How many tasks have a confirm without a slot, for tests.
+    #[cfg(test)]
+    fn waiting_confirms(&self) -> u64 {
+        u64::from(self.tasks.unconfirmed_count())
     }
 }

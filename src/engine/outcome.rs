@@ -115,7 +115,7 @@ pub enum RunOutcome {
     Failed,
     /// The budget ended it: `on_exceed: stop`.
     OverBudget,
-    /// Nothing more can be published within the cap; the rest waits for a higher one.
+    /// Nothing more can be published or confirmed within the cap; the rest waits for a higher one.
     PausedBudget,
     /// The vault or the wallet is too low for what is left.
     PausedFunds,

@@ -23,6 +23,9 @@ pub(super) struct Task {
     pub payment: Wei,
     /// How long the task lives once it is signed, in seconds of chain time.
     pub expires_s: u64,
+    /// What is kept for the gas of its confirm, in wei: from the moment at which it is bound on
+    /// a source that leaves confirming to us, until its confirm is bound or the round ends.
+    pub confirm_reserve: Wei,
     /// Where it stands.
     pub state: TaskState,
 }
@@ -166,7 +169,14 @@ pub(super) enum Ending {
 impl Task {
     /// A task in its first round.
     pub(super) const fn new(key: KeyHash, payment: Wei, expires_s: u64) -> Self {
-        Self { key, round: Round::FIRST, payment, expires_s, state: TaskState::Pinning }
+        Self {
+            key,
+            round: Round::FIRST,
+            payment,
+            expires_s,
+            confirm_reserve: Wei::ZERO,
+            state: TaskState::Pinning,
+        }
     }
 
     /// What is on chain of it, if anything is.

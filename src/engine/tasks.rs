@@ -4,11 +4,12 @@
 //! question scans the tasks: which are ready, which wait for a height or an expiry to be final,
 //! which want a confirm, whose contract is this.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::Address;
 
-use crate::units::{ChainTime, TaskId};
+use crate::units::{ChainTime, TaskId, Wei};
 
 use super::task::{Task, TaskState};
 
@@ -22,11 +23,13 @@ pub(super) struct Tasks {
     by_height: BTreeSet<(u64, TaskId)>,
     /// Tasks that nobody has responded to, by expiry.
     by_expiry: BTreeSet<(ChainTime, TaskId)>,
-    /// Tasks whose confirm has no slot yet.
-    unconfirmed: BTreeSet<TaskId>,
+    /// Tasks whose confirm has no slot yet; those first that most is kept for.
+    unconfirmed: BTreeSet<(Reverse<Wei>, TaskId)>,
     by_address: BTreeMap<Address, TaskId>,
     by_response: BTreeMap<Address, TaskId>,
     open: u32,
+    /// What is kept for confirms, of all tasks.
+    confirm_reserves: Wei,
 }
 
 /// What a task counts as in its step.
@@ -114,9 +117,20 @@ impl Tasks {
         !self.ready.is_empty()
     }
 
-    /// Tasks whose confirm has no slot yet.
-    pub(super) fn unconfirmed(&self) -> impl Iterator<Item = TaskId> + '_ {
-        self.unconfirmed.iter().copied()
+    /// A task whose confirm has no slot yet: of those, one that most is kept for, so that if its
+    /// confirm is too dear, all are.
+    pub(super) fn first_unconfirmed(&self) -> Option<TaskId> {
+        self.unconfirmed.first().map(|(_, id)| *id)
+    }
+
+    /// How many tasks have a confirm without a slot.
+    pub(super) fn unconfirmed_count(&self) -> u32 {
+        u32::try_from(self.unconfirmed.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What is kept for the gas of confirms, in wei.
+    pub(super) const fn confirm_reserves(&self) -> Wei {
+        self.confirm_reserves
     }
 
     /// Tasks that wait for a height up to this one.
@@ -133,6 +147,7 @@ impl Tasks {
         if task.is_open() {
             self.open += 1;
         }
+        self.confirm_reserves = self.confirm_reserves.saturating_add(task.confirm_reserve);
         if let Some(published) = task.published() {
             self.by_address.insert(published.address, id);
         }
@@ -147,7 +162,7 @@ impl Tasks {
                 self.by_height.insert((candidate.response.block.number, id));
             }
             TaskState::Confirming { nonce: None, .. } => {
-                self.unconfirmed.insert(id);
+                self.unconfirmed.insert((Reverse(task.confirm_reserve), id));
             }
             TaskState::Closing { after, .. } => {
                 self.by_height.insert((*after, id));
@@ -164,6 +179,7 @@ impl Tasks {
         if task.is_open() {
             self.open -= 1;
         }
+        self.confirm_reserves = self.confirm_reserves.saturating_sub(task.confirm_reserve);
         if let Some(published) = task.published() {
             self.by_address.remove(&published.address);
         }
@@ -178,7 +194,7 @@ impl Tasks {
                 self.by_height.remove(&(candidate.response.block.number, id));
             }
             TaskState::Confirming { nonce: None, .. } => {
-                self.unconfirmed.remove(&id);
+                self.unconfirmed.remove(&(Reverse(task.confirm_reserve), id));
             }
             TaskState::Closing { after, .. } => {
                 self.by_height.remove(&(*after, id));

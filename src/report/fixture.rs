@@ -69,7 +69,14 @@ pub(super) fn reserved(nonce: u64, item: u32, call: Call) -> Event {
         max_priority_fee_per_gas: Wei::ZERO,
         legacy: false,
     };
-    Event::SlotReserved { slot: slot(nonce), task: task(item), key: TaskKey([0; 16]), call, fees }
+    Event::SlotReserved {
+        slot: slot(nonce),
+        task: task(item),
+        key: TaskKey([0; 16]),
+        call,
+        fees,
+        confirm_reserve: Wei::ZERO,
+    }
 }
 
 pub(super) fn publish(payment: &str) -> Call {

@@ -131,7 +131,7 @@ fn published(tally: &Tally, id: TaskId, address: Address, tx_hash: B256) -> Noti
 
 fn budget(tally: &Tally, needed: Wei) -> Notice {
     let coin = tally.coin();
-    let why = format!("the next task needs up to {}; nothing more starts", coin.exact(needed));
+    let why = format!("to go on it would have to be {}; nothing more starts", coin.exact(needed));
     Notice::new(NoticeKind::Failed, "budget", &coin.line(why), "")
 }
 

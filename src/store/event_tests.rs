@@ -74,13 +74,14 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
 
 fn of_slots() -> Vec<BoxedStrategy<Event>> {
     vec![
-        (slot(), task(), any::<[u8; 16]>(), call(), fees())
-            .prop_map(|(slot, task, key, call, fees)| Event::SlotReserved {
+        (slot(), task(), any::<[u8; 16]>(), call(), fees(), wei())
+            .prop_map(|(slot, task, key, call, fees, confirm_reserve)| Event::SlotReserved {
                 slot,
                 task,
                 key: TaskKey(key),
                 call,
                 fees,
+                confirm_reserve,
             })
             .boxed(),
         (slot(), seq(), hash(), call(), fees())

@@ -83,6 +83,7 @@ pub(crate) fn reserved(nonce: u64, n: u8) -> Event {
         key: key(n),
         call: publish(n),
         fees: fees(),
+        confirm_reserve: crate::units::Wei::ZERO,
     }
 }
 

@@ -1,5 +1,7 @@
 -- The journal of ogflow: events, and the projections that guard money.
 -- Nothing is ever deleted; what may change is listed by the triggers below.
+-- What is checked with every row has no IN of more than two values: SQLite makes a table in memory
+-- for each such list, each time, and half of an append would go into that.
 
 CREATE TABLE origin (id TEXT NOT NULL) STRICT;
 INSERT INTO origin (id) VALUES (lower(hex(randomblob(16))));
@@ -42,15 +44,17 @@ CREATE TABLE slot (
   nonce   INTEGER NOT NULL,
   run     INTEGER NOT NULL REFERENCES run (id),
   task    BLOB NOT NULL CHECK (length(task) = 16),
-  purpose TEXT NOT NULL CHECK (purpose IN ('publish', 'confirm', 'cancel', 'deposit')),
+  purpose TEXT NOT NULL CHECK (purpose = 'publish' OR purpose = 'confirm' OR purpose = 'cancel'
+                               OR purpose = 'deposit'),
   binding BLOB NOT NULL CHECK (length(binding) = 32),
-  state   TEXT NOT NULL CHECK (state IN ('open', 'mined', 'final_ok', 'final_reverted',
-                                         'final_foreign', 'final_noop')),
+  state   TEXT NOT NULL CHECK (state = 'open' OR state = 'mined' OR state = 'final_ok'
+                               OR state = 'final_reverted' OR state = 'final_foreign'
+                               OR state = 'final_noop'),
   PRIMARY KEY (lane, nonce)
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX slot_binding ON slot (task, purpose)
-  WHERE state IN ('open', 'mined', 'final_ok');
+  WHERE state = 'open' OR state = 'mined' OR state = 'final_ok';
 CREATE INDEX slot_open ON slot (lane, nonce) WHERE state IN ('open', 'mined');
 
 -- binding is NULL for a no-op.

@@ -45,6 +45,17 @@ fn an_empty_vault_is_exit_5_with_the_command_that_fills_it() {
 }
 
 #[test]
+fn a_deposit_and_its_gas_stay_below_what_it_may_spend() {
+    let net = Net::up(&[]);
+    let project = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", &rich(&net));
+    let deposit = ["vault", "deposit", "1 OGPU", "--yes", "--max-spend"];
+    let within = |cap| project.run(&[&deposit[..], &[cap]].concat());
+    within("1 OGPU").exits(6).says(&["E0821", "--max-spend"]);
+    project.spent_nothing();
+    within("1.1 OGPU").exits(0);
+}
+
+#[test]
 fn off_a_terminal_nothing_waits_for_an_answer() {
     let net = Net::up(&[]);
     let key = rich(&net);
@@ -65,6 +76,39 @@ fn what_is_spent_is_never_above_the_cap() {
     let project = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", &rich(&net));
     project.run(&["run", "--yes", "--max-spend", "0.0001 OGPU"]).exits(6).says(&["E0821"]);
     project.spent_nothing();
+}
+
+/// Five tasks of a source that leaves confirming to us.
+const CONFIRMED: &str = "version: 1
+name: confirmed
+sources: { llm: LLM }
+defaults: { source: llm, function: chat, payment: 0.001 OGPU, retry: { max: 0 } }
+steps:
+  ask:
+    foreach: [a, b, c, d]
+    data: { text: '{{ item }}' }
+  sum:
+    data: { text: '{{ steps.ask.count }}' }
+";
+
+#[test]
+fn a_cap_of_exactly_what_plan_prints_pays_for_confirms_too() {
+    let net = Net::up(&[]);
+    let project = lab(&net, "real_money = false").var("OGFLOW_PRIVATE_KEY", &rich(&net));
+    let source = net.ready["sources"]["llm"].as_str().unwrap();
+    project.write("p.yaml", CONFIRMED.replace("LLM", &format!("'{source}'")));
+    let plan = project.run(&["plan", "--json"]).exits(0).json();
+    let wei = |value: &serde_json::Value| value.as_str().unwrap().parse::<u128>().unwrap();
+    let most = wei(&plan["totals"]["total_wei"]["max"]);
+    let cap = |wei: u128| format!("{}.{:018} OGPU", wei / 10_u128.pow(18), wei % 10_u128.pow(18));
+    project.run(&["run", "--yes", "--max-spend", &cap(most - 1)]).exits(6).says(&["E0821"]);
+    project.spent_nothing();
+    let ran = project.run(&["run", "--yes", "--json", "--max-spend", &cap(most)]).exits(0);
+    let finished = ran.lines().into_iter().find(|event| event["type"] == "run_finished").unwrap();
+    let spent = wei(&finished["paid_wei"]) + wei(&finished["gas_wei"]);
+    assert!(spent <= most, "{spent} of {most}");
+    let confirms = ran.lines().iter().filter(|event| event["type"] == "task_confirmed").count();
+    assert_eq!(confirms, 5);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::pipeline::check::Setting;
 use crate::pipeline::{NoFiles, Pipeline, SourceText};
 use crate::plan::{Request, SourceEntry, Sources};
 use crate::store::MemoryJournal;
-use crate::units::{Network, SignedTx};
+use crate::units::{Network, SignedTx, Wei};
 
 /// A step over a list, one that takes its results as they come, and one that waits for all.
 const THREE_STEPS: &str = "version: 1
@@ -45,6 +45,7 @@ pub(super) struct Scene {
     pub(super) disk: Shared<Disk>,
     pub(super) signals: Vec<(u64, Signal)>,
     pub(super) detach: bool,
+    pub(super) cap: Option<Wei>,
     epoch_of_time: Timestamp,
 }
 
@@ -82,6 +83,7 @@ impl Scene {
             disk,
             signals: Vec::new(),
             detach: false,
+            cap: None,
             epoch_of_time: Timestamp::from_millis(1_000_000),
         }
     }
@@ -103,7 +105,7 @@ impl Scene {
             facts: &facts,
             signer: WALLET,
             payer: WALLET,
-            cap: None,
+            cap: self.cap,
             at: self.epoch_of_time,
             seed: 1,
         };
@@ -167,6 +169,16 @@ impl Scene {
             .collect();
         data.sort();
         data
+    }
+
+    /// What the run paid, gas included, by its journal.
+    pub(super) fn spent(&self) -> Wei {
+        let paid = |event: &Event| match event {
+            Event::TaskDone { outcome, .. } => outcome.paid().unwrap_or_default(),
+            Event::SlotFinal { gas_paid, .. } => *gas_paid,
+            _ => Wei::ZERO,
+        };
+        held(&self.disk).events.iter().map(paid).fold(Wei::ZERO, Wei::saturating_add)
     }
 
     pub(super) fn outcomes(&self) -> (usize, usize) {

@@ -1,7 +1,9 @@
 //! Properties of the engine, in a small world that lies, doubles, delays, forgets and crashes.
 //!
-//! After every step the invariants are checked by the world's own books, never by the engine's.
+//! After every step the invariants are checked by the world's own books, never by the engine's
+//! alone.
 
+mod cap;
 mod world;
 
 use world::{Faults, World};
@@ -145,7 +147,7 @@ fn replies_alone_never_move_a_task_to_another_slot() {
 #[test]
 fn a_wallet_that_is_used_elsewhere_is_never_published_with_again() {
     let mut world = World::new(6, Faults::none());
-    world.steal_nonce = Some(5);
+    world.chain.steal_nonce = Some(5);
     assert_eq!(world.run(), RunOutcome::Quarantined);
     assert!(world.engine.foreign_slots() == 1);
     let before = world.reservations();
@@ -156,7 +158,7 @@ fn a_wallet_that_is_used_elsewhere_is_never_published_with_again() {
 #[test]
 fn a_task_that_nobody_takes_is_published_anew_after_its_expiry_and_then_fails() {
     let mut world = World::new(7, Faults::none());
-    world.silent_items = vec![TaskId::new(0, 2)];
+    world.chain.silent_items = vec![TaskId::new(0, 2)];
     world.allow_failures(1);
     assert_eq!(world.run(), RunOutcome::Done);
     assert_eq!(world.publications_of(TaskId::new(0, 2)), 3);
@@ -168,7 +170,7 @@ fn a_task_that_nobody_takes_is_published_anew_after_its_expiry_and_then_fails() 
 #[test]
 fn a_step_that_fails_publishes_nothing_more_and_its_readers_never_start() {
     let mut world = World::new(8, Faults::none());
-    world.silent_items = (0..4).map(|item| TaskId::new(0, item)).collect();
+    world.chain.silent_items = (0..4).map(|item| TaskId::new(0, item)).collect();
     assert_eq!(world.run(), RunOutcome::Failed);
     let upstream = world.journal.iter().any(|(_, event)| {
         matches!(event, Event::StepEnded { step: 2, end: super::StepEnd::Upstream })
@@ -206,6 +208,7 @@ fn a_deposit_goes_through_a_slot_of_its_own_once_and_ends_the_run_when_it_is_fin
 #[test]
 fn a_deposit_that_the_wallet_does_not_hold_is_never_signed() {
     let mut world = World::without_steps(11, Faults::none());
+    world.resume(None);
     let amount = Wei::from_u128(u128::MAX);
     world.feed(Input::Deposit { account: Address::ZERO, amount });
     assert_eq!(world.run(), RunOutcome::PausedFunds);

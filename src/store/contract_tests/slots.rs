@@ -30,6 +30,7 @@ pub(super) fn a_task_has_one_live_slot_for_each_purpose(journal: &mut dyn Journa
         key: key(1),
         call: Call::ConfirmResponse { response: Address::repeat_byte(6) },
         fees: fees(),
+        confirm_reserve: crate::units::Wei::ZERO,
     };
     writer.write(journal, &[confirm], &[]).unwrap();
     // Nor is there one from another run.
@@ -101,6 +102,7 @@ pub(super) fn a_no_op_ends_what_its_slot_was_for(journal: &mut dyn Journal) {
         key: key(2),
         call: Call::NoOp,
         fees: fees(),
+        confirm_reserve: crate::units::Wei::ZERO,
     }];
     assert!(matches!(refusal(writer.write(journal, &unbound, &[])), Refusal::OtherCall { .. }));
 }
