@@ -10,10 +10,9 @@ use std::sync::Mutex;
 use alloy::primitives::{Address, B256};
 
 use super::*;
-use crate::plan::{Balances, GasPrices};
 use crate::store::Refusal;
 use scene::Scene;
-use stage::{GENESIS, WALLET, held};
+use stage::{GENESIS, held};
 
 /// What the three steps buy, each once.
 fn all_of_it() -> Vec<String> {
@@ -42,23 +41,10 @@ async fn a_run_publishes_each_item_once_and_feeds_later_steps_with_outputs() {
     assert_eq!(scene.outcomes(), (11, 11));
 }
 
-/// What `plan` prints as the most that the run can come to, of the prices that a run starts with.
-async fn planned_maximum(scene: &Scene) -> Wei {
-    let survey = preflight::survey(&*scene.chain, &scene.plan, (Some(WALLET), Some(WALLET)));
-    let survey = survey.await.unwrap();
-    let gas = Some(GasPrices {
-        publish_gas: survey.publish_gas,
-        confirm_gas: survey.confirm_gas,
-        price: survey.max_fee_per_gas,
-    });
-    let balances = Balances { gas, ..Balances::default() };
-    scene.plan.summary(scene.epoch_of_time, &balances, &[]).totals.total.max.unwrap()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_cap_of_the_planned_maximum_is_enough_and_less_pays_for_all_that_it_buys() {
     let mut scene = Scene::new();
-    let most = planned_maximum(&scene).await;
+    let most = scene.planned_maximum().await;
     scene.cap = Some(most);
     let finish = scene.start().await.unwrap();
     assert_eq!(finish.outcome, RunOutcome::Done);

@@ -8,7 +8,7 @@ use super::stage::{Disk, Shared, Stage, WALLET, Watched, held, source};
 use crate::content::MemoryContent;
 use crate::pipeline::check::Setting;
 use crate::pipeline::{NoFiles, Pipeline, SourceText};
-use crate::plan::{Request, SourceEntry, Sources};
+use crate::plan::{Balances, GasPrices, Request, SourceEntry, Sources};
 use crate::store::MemoryJournal;
 use crate::units::{Network, SignedTx, Wei};
 
@@ -169,6 +169,19 @@ impl Scene {
             .collect();
         data.sort();
         data
+    }
+
+    /// What `plan` prints as the most that the run can come to, at the prices that it starts with.
+    pub(super) async fn planned_maximum(&self) -> Wei {
+        let request = preflight::figures(&self.plan, (Some(WALLET), Some(WALLET)));
+        let survey = self.chain.survey(request).await.unwrap();
+        let gas = Some(GasPrices {
+            publish_gas: survey.publish_gas,
+            confirm_gas: survey.confirm_gas,
+            price: survey.max_fee_per_gas,
+        });
+        let balances = Balances { gas, ..Balances::default() };
+        self.plan.summary(self.epoch_of_time, &balances, &[]).totals.total.max.unwrap()
     }
 
     /// What the run paid, gas included, by its journal.
