@@ -196,7 +196,8 @@ impl Watcher {
                 self.forget_below(from);
                 let (final_number, final_time) = last;
                 let (to_time, to) = (to.time, to.block());
-                let page = LogPage { to, to_time, final_number, final_time, sightings };
+                let after = cursor;
+                let page = LogPage { after, to, to_time, final_number, final_time, sightings };
                 Ok(Some(LogRead::Advanced(page)))
             }
             Step::Rewind => Ok(rewind(stream.endpoint, ring).await?.map(LogRead::Rewound)),

@@ -76,8 +76,8 @@ impl Engine {
         self.survey_wanted = false;
         self.head_time = self.head_time.max(survey.time);
         self.fill_purse(survey);
+        self.count_short_surveys(survey);
         self.survey = Some((at, survey.clone()));
-        self.count_short_surveys();
         self.timers.set(Timer::Survey, at.after(self.survey_cadence()));
     }
 
@@ -128,7 +128,7 @@ impl Engine {
     ) {
         let Binding { task, key } = binding;
         let purpose = call.purpose().unwrap_or(Purpose::Publish);
-        // A deposit belongs to no task.
+        // A deposit belongs to no task: nothing waits on it, and below nothing changes with it.
         let round = self.tasks.get(task).map_or(Round::FIRST, |task| task.round);
         let publication = Publication {
             owner: Owner::Task { task, round, purpose, key },
@@ -142,8 +142,8 @@ impl Engine {
         if purpose == Purpose::Deposit {
             self.deposit = super::Deposit::Bound;
         }
-        let payment = publication.payment();
-        let of_wallet = publication.gas_ceiling().saturating_add(call.value());
+        let (payment, gas) = (publication.payment(), publication.gas_ceiling());
+        let of_wallet = gas.saturating_add(call.value());
         self.ledger.reserve(payment.saturating_add(of_wallet));
         self.purse.vault = self.purse.vault.saturating_sub(payment);
         self.purse.wallet = self.purse.wallet.saturating_sub(of_wallet);
@@ -159,7 +159,6 @@ impl Engine {
                 self.timers.set(Timer::Pace, self.pace.opens_at());
             }
         }
-        // Nobody waits on a deposit, so there is no task to change then.
         self.change(task, |task| {
             if let TaskState::Confirming { nonce, .. } = &mut task.state {
                 *nonce = Some(slot.nonce);

@@ -292,12 +292,6 @@ impl Engine {
         self.tasks.open()
     }
 
-    /// The fee cap of the last survey, for tests.
-    #[cfg(test)]
-    fn quoted(&self) -> Wei {
-        self.survey.as_ref().map_or(Wei::ZERO, |(_, survey)| survey.max_fee_per_gas)
-    }
-
     /// How many tasks have a confirm without a slot, for tests.
     #[cfg(test)]
     fn waiting_confirms(&self) -> u64 {

@@ -128,8 +128,7 @@ impl Engine {
     }
 
     /// Why no confirm can be bound: what the one lacks that most is kept for.
-    pub(super) fn lack_of_confirms(&self) -> Option<Lack> {
-        let (_, survey) = self.survey.as_ref()?;
+    fn lack_of_confirms(&self, survey: &Survey) -> Option<Lack> {
         let task = self.tasks.get(self.tasks.first_unconfirmed()?)?;
         self.lack_for_confirm(task, survey)
     }
@@ -137,15 +136,16 @@ impl Engine {
     /// Why the run cannot go on: nothing is left but confirms, and for some time there was no
     /// money for any of them.
     pub(super) fn is_short_for_good(&self, now: Timestamp) -> Option<Lack> {
+        let (_, survey) = self.survey.as_ref()?;
         let slots_open = self.lane.as_ref().is_some_and(|lane| !lane.slots.is_empty());
         let only_confirms = self.tasks.open() == self.tasks.unconfirmed_count() && !slots_open;
         let waited = self.short_surveys >= SHORT_SURVEYS && self.has_fresh_quote(now);
-        if only_confirms && waited { self.lack_of_confirms() } else { None }
+        if only_confirms && waited { self.lack_of_confirms(survey) } else { None }
     }
 
     /// Counts a survey that found no money for confirms, in a row.
-    pub(super) fn count_short_surveys(&mut self) {
-        let short = self.lack_of_confirms().is_some();
+    pub(super) fn count_short_surveys(&mut self, survey: &Survey) {
+        let short = self.lack_of_confirms(survey).is_some();
         self.short_surveys = if short { self.short_surveys.saturating_add(1) } else { 0 };
     }
 

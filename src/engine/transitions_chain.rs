@@ -123,10 +123,14 @@ impl Engine {
     }
 
     /// Follows the log stream: one page on, or back to a block that still stands.
+    ///
+    /// What does not start at the cursor is late: it may tell of a branch that is gone.
     pub(super) fn on_logs(&mut self, read: LogRead, turn: &mut Turn) {
+        let Some(cursor) = self.ring.back() else { return };
         match read {
-            LogRead::Advanced(page) => self.on_page(page, turn),
-            LogRead::Rewound(to) => self.on_rewind(to, turn),
+            LogRead::Advanced(page) if page.after == *cursor => self.on_page(page, turn),
+            LogRead::Rewound(to) if to.number < cursor.number => self.on_rewind(to, turn),
+            LogRead::Advanced(_) | LogRead::Rewound(_) => {}
         }
     }
 

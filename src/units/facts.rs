@@ -190,6 +190,8 @@ pub enum TaskStatus {
 /// One page of the log stream: everything from the cursor's block to `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogPage {
+    /// The cursor that it was read from: it goes on after this block.
+    pub after: BlockRef,
     /// The last block that was read; the next cursor.
     pub to: BlockRef,
     /// The timestamp of `to`.

@@ -313,7 +313,8 @@ impl Chain for Stage {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let mut state = self.ask()?;
         self.mine(&mut state);
-        let from = ring.last().map_or(0, |block| block.number + 1);
+        let after = *ring.last().expect("a run begins at a block");
+        let from = after.number + 1;
         let fresh = state.blocks.iter().filter(|block| block.at.number >= from);
         let sightings = fresh
             .flat_map(|block| {
@@ -328,7 +329,9 @@ impl Chain for Stage {
         let to = state.blocks.last().unwrap().at;
         let to_time = ChainTime::from_secs(1_000 + to.number);
         let final_number = to.number;
-        Ok(LogRead::Advanced(LogPage { to, to_time, final_number, final_time: to_time, sightings }))
+        let final_time = to_time;
+        let page = LogPage { after, to, to_time, final_number, final_time, sightings };
+        Ok(LogRead::Advanced(page))
     }
 
     async fn read_responses(

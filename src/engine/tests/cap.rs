@@ -19,15 +19,19 @@ fn wei(amount: u128) -> Option<Wei> {
 /// A run of one manual step that has published `count` tasks, all final, and knows a new price of
 /// gas before anybody responds.
 fn published(seed: u64, cap: u128, count: u64, price: u64) -> World {
-    let mut world = World::manual(seed, Faults::none(), cap);
+    published_by(World::manual(seed, Faults::none(), cap), count, price)
+}
+
+fn published_by(mut world: World, count: u64, price: u64) -> World {
     world.chain.silent_items = (0..world.width(0)).map(|item| TaskId::new(0, item)).collect();
     let gas = Wei::from_u128(u128::from(GAS) - 1).saturating_mul(count);
     while world.engine.ledger().gas < gas {
         assert!(world.step());
     }
     world.chain.price = price;
-    let knows = |world: &World| world.chain.survey().max_fee_per_gas == world.engine.quoted();
-    while !knows(&world) {
+    let surveys = |world: &World| world.count(|event| matches!(event, Event::Surveyed(_)));
+    let before = surveys(&world);
+    while surveys(&world) == before {
         assert!(world.step());
     }
     world.chain.silent_items.clear();
@@ -147,6 +151,78 @@ fn the_wallet_holds_the_gas_of_every_confirm_that_it_let_become_due() {
 }
 
 #[test]
+fn a_later_look_at_the_wallet_does_not_free_what_is_kept_for_confirms() {
+    let mut world = World::manual(6, Faults::none(), 1_000_000);
+    // Three tasks; the gas of their publications is paid when the balance is read anew.
+    world.chain.wallet = Wei::from_u128(6 * u128::from(GAS) + 50);
+    let mut world = published_by(world, 3, 1);
+    assert_eq!(world.run(), RunOutcome::PausedFunds);
+    assert_eq!((world.publications(), world.collected()), (3, 3));
+    world.check_books();
+}
+
+#[test]
+fn while_a_confirm_waits_nothing_new_is_tried_and_the_budget_is_not_called_reached() {
+    let mut world = published(13, 20_000, 6, 150);
+    let first = world.journal.iter().find_map(|(_, event)| {
+        if let Event::SlotReserved { task, .. } = event { Some(*task) } else { None }
+    });
+    // One of the six makes room for another publication, which would not fit either.
+    world.wrong_items = vec![first.unwrap()];
+    world.allow_failures(1);
+    while world.engine.waiting_confirms() < 5 || world.engine.open_tasks() > 5 {
+        assert!(world.step());
+    }
+    for _ in 0..50 {
+        assert!(world.step());
+    }
+    assert_eq!(world.count(|event| matches!(event, Event::BudgetReached { .. })), 0);
+    world.chain.price = 1;
+    assert_eq!(world.run(), RunOutcome::Done);
+    assert_eq!(world.collected(), world.items() - 1);
+    world.check_books();
+}
+
+#[test]
+fn a_confirm_that_is_paid_for_does_not_wait_behind_one_that_is_not() {
+    let mut world = published(14, 4 * TASK, 4, 1);
+    // All but one were published by an older release, and the cap has no room for their confirms.
+    let mut kept = 0;
+    world.forget_confirm_reserves(|_| {
+        kept += 1;
+        kept < 4
+    });
+    let committed = world.engine.ledger().committed();
+    assert_eq!(committed, Wei::from_u128(4 * (PAYMENT + u128::from(GAS) - 1) + u128::from(GAS)));
+    world.resume(Some(committed));
+    assert_eq!(world.run(), RunOutcome::PausedBudget);
+    assert_eq!(world.collected(), 1);
+    world.resume(wei(1_000_000));
+    assert_eq!(world.run(), RunOutcome::Done);
+    assert_eq!(world.collected(), world.items());
+    world.check_books();
+}
+
+#[test]
+fn higher_fees_for_a_slot_that_nobody_mines_stay_within_the_cap() {
+    let mut world = World::manual(15, Faults::none(), 12 * TASK);
+    // Nothing that is sent at the first price is ever mined.
+    while world.reservations().0 == 0 {
+        assert!(world.step());
+    }
+    world.chain.price = 20;
+    let wanted = |world: &World| world.count(|event| matches!(event, Event::VersionWanted { .. }));
+    for _ in 0..4_000 {
+        assert!(world.step());
+    }
+    assert!((1..6).contains(&wanted(&world)), "{} of six fit", wanted(&world));
+    world.chain.price = 1;
+    world.run();
+    assert_eq!(world.collected(), world.publications());
+    world.check_books();
+}
+
+#[test]
 fn what_was_kept_for_a_confirm_is_free_again_when_the_round_ends_without_one() {
     for seed in seeds(2, 300) {
         for faults in [Faults::none(), Faults::all()] {
@@ -188,7 +264,7 @@ fn a_journal_from_before_confirms_were_paid_for_goes_on_within_its_cap() {
         for _ in 0..(100 + 40 * seed) {
             world.step();
         }
-        world.forget_confirm_reserves();
+        world.forget_confirm_reserves(|_| true);
         while world.run() != RunOutcome::Done {
             assert_eq!(world.engine.outcome(), Some(RunOutcome::PausedBudget), "seed {seed}");
             world.check_books();

@@ -10,7 +10,7 @@ use world::{Faults, World};
 
 use super::step::Mark;
 use super::{Event, Input, Outcome, RunOutcome};
-use crate::units::{SendOutcome, TaskId, Timestamp, Wei};
+use crate::units::{BlockRef, LogRead, SendOutcome, TaskId, Timestamp, Wei};
 use alloy::primitives::Address;
 
 /// How many seeds a property runs over; `SEED` picks one, `LONG` asks for many.
@@ -65,6 +65,25 @@ fn an_input_that_comes_twice_changes_nothing_the_second_time() {
         assert_eq!(world.run(), RunOutcome::Done, "seed {seed}");
         world.check_books();
     }
+}
+
+#[test]
+fn a_page_that_does_not_start_at_the_cursor_is_late_and_changes_nothing() {
+    let mut world = World::new(16, Faults::none());
+    let start = world.chain.genesis();
+    while world.publications() < 3 {
+        assert!(world.step());
+    }
+    let old = world.chain.read_logs(&[start]).expect("blocks came since");
+    for _ in 0..40 {
+        assert!(world.step());
+    }
+    let before = world.journal.len();
+    let LogRead::Advanced(page) = &old else { panic!("{old:?}") };
+    let ahead = BlockRef { number: u64::MAX, ..page.to };
+    world.feed_once(Input::Logs(old));
+    world.feed_once(Input::Logs(LogRead::Rewound(ahead)));
+    assert_eq!(world.journal.len(), before);
 }
 
 #[test]

@@ -98,12 +98,16 @@ impl World {
         })
     }
 
+    /// How many facts of a kind the journal has.
+    pub(in super::super) fn count(&self, is_one: impl Fn(&Event) -> bool) -> usize {
+        self.journal.iter().filter(|(_, event)| is_one(event)).count()
+    }
+
     /// Items that ended with an output that is accepted, by the journal.
     pub(in super::super) fn collected(&self) -> usize {
-        let done = |event: &Event| {
+        self.count(|event| {
             matches!(event, Event::TaskDone { outcome: Outcome::Confirmed { .. }, .. })
-        };
-        self.journal.iter().filter(|(_, event)| done(event)).count()
+        })
     }
 
     /// The oracle: S1, S4 and S6 by the chain's own books.

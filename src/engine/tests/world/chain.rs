@@ -90,7 +90,7 @@ impl Chain {
         }
     }
 
-    pub(super) fn genesis(&self) -> BlockRef {
+    pub(in super::super) fn genesis(&self) -> BlockRef {
         self.blocks[0].at
     }
 
@@ -252,7 +252,7 @@ impl Chain {
         }
     }
 
-    pub(in super::super) fn survey(&self) -> Survey {
+    pub(super) fn survey(&self) -> Survey {
         let price = Wei::from_u128(u128::from(self.price));
         let published =
             self.txs.iter().filter(|mined| mined.ok && mined.tx.owner.is_some()).count();
@@ -276,7 +276,7 @@ impl Chain {
         }
     }
 
-    pub(super) fn read_logs(&self, ring: &[BlockRef]) -> Option<LogRead> {
+    pub(in super::super) fn read_logs(&self, ring: &[BlockRef]) -> Option<LogRead> {
         let cursor = *ring.last()?;
         let stands = |block: &BlockRef| {
             usize::try_from(block.number)
@@ -305,6 +305,7 @@ impl Chain {
             .collect();
         let last = &self.blocks[self.final_height];
         Some(LogRead::Advanced(LogPage {
+            after: cursor,
             to: head.at,
             to_time: ChainTime::from_secs(head.time),
             final_number: last.at.number,

@@ -218,9 +218,13 @@ impl World {
         self.replay();
     }
 
-    /// Makes the journal one of format 1.0, and goes on with it.
-    pub(super) fn forget_confirm_reserves(&mut self) {
+    /// Writes bindings of the journal as format 1.0 did, and goes on with it.
+    pub(super) fn forget_confirm_reserves(&mut self, mut old: impl FnMut(TaskId) -> bool) {
         for (_, event) in &mut self.journal {
+            let Event::SlotReserved { task, .. } = event else { continue };
+            if !old(*task) {
+                continue;
+            }
             let mut json = serde_json::to_value(&*event).unwrap();
             json.as_object_mut().unwrap().remove("confirm_reserve");
             *event = serde_json::from_value(json).unwrap();
@@ -248,7 +252,7 @@ impl World {
         }
     }
 
-    fn feed_once(&mut self, input: Input) {
+    pub(super) fn feed_once(&mut self, input: Input) {
         let now = Timestamp::from_millis(self.now);
         let events = self.engine.handle(input, now);
         for event in &events {
