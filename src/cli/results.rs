@@ -248,24 +248,40 @@ fn to_stdout(
             .help(format!("ogflow results {run} --step {} --format raw --out FOLDER", form.step)));
     }
     let mut stdout = io::BufWriter::new(io::stdout().lock());
-    let mut errors = match &args.errors {
-        Some(path) if path.as_os_str() != "-" => Some(NewFile::begin(path)?),
-        Some(_) | None => None,
-    };
-    let counts = match &mut errors {
-        Some(file) => form.write(reader, &mut stdout, Some(file))?,
+    let mut errors = None;
+    let counts = match &args.errors {
         None => form.write(reader, &mut stdout, None)?,
-    };
-    stdout.flush().map_err(|error| {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Failure::closed_pipe();
+        // Asked for failed tasks there, a reader wants no outputs between them.
+        Some(path) if is_stdout(path) && args.out.is_none() => {
+            form.write(reader, &mut io::sink(), Some(&mut stdout))?
         }
-        Failure::new(Exit::Unexpected, "stdout cannot be written").because(error)
-    })?;
+        Some(path) if is_stdout(path) => {
+            return Err(Failure::usage("outputs and failed tasks cannot both go to stdout").help(
+                "leave out `--out -` for failed tasks alone, or write one of them to a file",
+            ));
+        }
+        Some(path) => {
+            let file = errors.insert(NewFile::begin(path)?);
+            form.write(reader, &mut stdout, Some(file))?
+        }
+    };
+    stdout.flush().map_err(|error| unwritable_stdout(&error))?;
     if let Some(file) = errors {
         file.finish()?;
     }
     Ok(counts)
+}
+
+/// Whether a path that was typed means stdout.
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn unwritable_stdout(error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Failure::closed_pipe();
+    }
+    Failure::new(Exit::Unexpected, "stdout cannot be written").because(error)
 }
 
 fn to_files(
@@ -285,6 +301,15 @@ fn to_files(
         return Ok(counts);
     }
     let mut out = NewFile::begin(path)?;
+    if args.errors.as_deref().is_some_and(is_stdout) {
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let counts = form.write(reader, &mut out, Some(&mut stdout))?;
+        stdout.flush().map_err(|error| unwritable_stdout(&error))?;
+        out.finish()?;
+        let outputs = counted(counts.accepted, "output");
+        settings.ui.say(&format!("wrote {outputs} to {}", path.display()));
+        return Ok(counts);
+    }
     let failed = args.errors.clone().unwrap_or_else(|| errors_path(path));
     let mut errors = NewFile::begin(&failed)?;
     let counts = form.write(reader, &mut out, Some(&mut errors))?;

@@ -78,7 +78,7 @@ pub fn resume(
     }
     let header = views.header(&run).map_err(|error| of_store(&error))?;
     drop(views);
-    edited(args, settings, here, &header)?;
+    edited(args.as_recorded, settings, here, &header)?;
     super::runtime()?.block_on(async {
         let knobs = devnet::knobs(&args.devnet, settings)?;
         let password = args.watch.password_file.as_ref();
@@ -109,13 +109,16 @@ fn other_network(header: &RunHeader, connection: &Connection) -> Failure {
 }
 
 /// Refuses, or asks, when the pipeline was edited since the run began.
-fn edited(
-    args: &ResumeArgs,
+///
+/// # Errors
+/// Exit 8 off a terminal; exit 12 when the reader says no.
+pub fn edited(
+    as_recorded: bool,
     settings: &Settings,
     here: &std::path::Path,
     header: &RunHeader,
 ) -> Result<(), Failure> {
-    if args.as_recorded || header.steps.is_empty() {
+    if as_recorded || header.steps.is_empty() {
         return Ok(());
     }
     let bundle = Bundle::parse(&header.bundle).map_err(|error| of_plan(&error))?;
@@ -145,9 +148,12 @@ fn edited(
     }
     if settings.no_input || !settings.ui.can_ask() {
         let message = format!("{files} was edited since run {} began", header.run);
-        return Err(Failure::new(Exit::Stale, message).coded(Code::E0831).help(
-            "--as-recorded goes on with the stored plan; `ogflow run --new` starts another run",
-        ));
+        let help = format!(
+            "`ogflow resume {} --as-recorded` goes on with the stored plan; `ogflow run --new` \
+             starts another run",
+            header.run
+        );
+        return Err(Failure::new(Exit::Stale, message).coded(Code::E0831).help(help));
     }
     let question = format!("{files} was edited. Go on with the plan as recorded?");
     match question::yes(settings, &question, "--as-recorded")? {

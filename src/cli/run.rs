@@ -59,6 +59,11 @@ async fn go(
     let lane = lane(&opened)?;
     let lock = state.lock_wallet(settings, &opened.connection, &lane)?;
     if let Some(row) = unfinished(args, settings, &state, &opened)? {
+        let views = Views::open(&state.folder).map_err(|error| of_store(&error))?;
+        let views = views.ok_or_else(|| super::runs::none(settings))?;
+        let header = views.header(&row.run).map_err(|error| of_store(&error))?;
+        drop(views);
+        resume::edited(false, settings, here, &header)?;
         let again = Again {
             run: row.run,
             yes: args.yes,

@@ -11,6 +11,7 @@ mod cells;
 mod json_list;
 mod keys;
 mod lines;
+mod quotes;
 #[cfg(test)]
 mod tests;
 

@@ -137,6 +137,7 @@ fn an_edited_pipeline_is_shown_and_refused_off_a_terminal() {
     run.until("started");
     run.kill();
     project.write("p.yaml", ROWS.replace("item.text", "item.id"));
+    project.run(&["run", "--resume"]).exits(8).says(&["E0831", "--as-recorded"]);
     let ran = project.run(&["resume"]).exits(8).says(&["E0831", "--as-recorded"]);
     assert!(ran.stderr.contains("- ") && ran.stderr.contains("+ "), "{}", ran.stderr);
     project.run(&["resume", "--as-recorded"]).exits(0);
@@ -163,6 +164,9 @@ fn failures_are_named_and_end_in_exit_10() {
     let tasks = project.run(&["status", "latest", "--tasks", "--json"]).exits(0).json();
     assert_eq!(tasks["tasks"][0]["state"], "failed");
     project.run(&["results", "--errors", "bad.jsonl"]).exits(0);
+    let shown = project.run(&["results", "--errors", "-"]).exits(0).stdout;
+    assert_eq!(shown, project.read("bad.jsonl"), "the failed tasks, and nothing between them");
+    project.run(&["results", "--errors", "-", "--out", "-"]).exits(2);
     assert!(project.read("bad.jsonl").contains("\"state\":\"failed\""));
 }
 

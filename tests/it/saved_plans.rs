@@ -57,6 +57,16 @@ fn edit(project: &Project, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
+fn a_plan_takes_the_place_of_another_plan_and_of_no_other_file() {
+    let project = whole();
+    let before = project.read("p.yaml");
+    project.run(&["plan", "--out", "p.yaml"]).exits(2).says(&["is no saved plan"]);
+    assert_eq!(project.read("p.yaml"), before);
+    project.run(&["plan", "--out", "plan.json"]).exits(0);
+    project.run(&["plan", "--out", "plan.json"]).exits(0);
+}
+
+#[test]
 fn a_saved_plan_runs_exactly_and_saving_it_writes_nothing_else() {
     let project = whole();
     let before = files(&project.path());

@@ -192,6 +192,7 @@ pub fn write(
     if out.as_os_str() == "-" {
         return ui.data(&text);
     }
+    replaceable(out)?;
     let mut file = NewFile::begin(out)?;
     file.write_all(text.as_bytes()).map_err(|error| {
         Failure::new(Exit::Unexpected, format!("{} cannot be written", out.display()))
@@ -200,6 +201,17 @@ pub fn write(
     file.finish()?;
     ui.talk(&format!("wrote {}", out.display()));
     Ok(())
+}
+
+/// Refuses to put a plan in the place of a file that is none, such as the pipeline.
+fn replaceable(out: &Path) -> Result<(), Failure> {
+    let Ok(there) = std::fs::read(out) else { return Ok(()) };
+    let document = serde_json::from_slice::<Value>(&there).ok();
+    if document.is_some_and(|document| document.get("saved").is_some()) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("{} is there already, and is no saved plan", out.display()))
+        .help("nothing was written: choose another name, or remove the file"))
 }
 
 /// The saved plan that a file holds; `None` if it holds a pipeline.

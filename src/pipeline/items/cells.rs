@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
+use super::quotes::Quotes;
 use super::{ItemError, MAX_RECORD_BYTES, RawBody, not_utf8, unreadable};
 use crate::pipeline::foreach::{CellType, FileItems, ItemFormat};
 use crate::pipeline::problem::Code;
@@ -25,8 +26,9 @@ impl Cells {
     ) -> Result<Self, ItemError> {
         let path = &items.path;
         let budget = Arc::new(AtomicUsize::new(MAX_RECORD_BYTES));
-        let bounded = Bounded { input: Box::new(input), budget: Arc::clone(&budget) };
         let delimiter = if items.format == ItemFormat::Tsv { b'\t' } else { b',' };
+        let (input, quotes) = (Box::new(input), Quotes::new(delimiter));
+        let bounded = Bounded { input, quotes, budget: Arc::clone(&budget) };
         let mut reader =
             csv::ReaderBuilder::new().delimiter(delimiter).has_headers(true).from_reader(bounded);
         let header = reader.headers().map_err(|error| explain(&error, path, 1))?.clone();
@@ -106,6 +108,11 @@ fn explain(error: &csv::Error, path: &str, row: u64) -> ItemError {
             ItemError::new(Code::E0307, message)
                 .hint("put cells that hold a comma or a line break into double quotes")
         }
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            let message = format!("row {row} of {path} opens a quote that is never closed");
+            ItemError::new(Code::E0307, message)
+                .hint("close it, or write \"\" for a quote that belongs to the text")
+        }
         csv::ErrorKind::Io(error) => unreadable(path, Some(row), error),
         csv::ErrorKind::Seek
         | csv::ErrorKind::Serialize(_)
@@ -163,9 +170,11 @@ pub(super) const fn type_name(cell_type: CellType) -> &'static str {
     }
 }
 
-/// A stream that ends in an error when one record takes more than its share of it.
+/// A stream that ends in an error when one record takes more than its share of it, or when it
+/// ends within quotes: the reader of rows would take all that follows for the text of one cell.
 struct Bounded {
     input: Box<dyn BufRead + Send>,
+    quotes: Quotes,
     budget: Arc<AtomicUsize>,
 }
 
@@ -176,6 +185,10 @@ impl Read for Bounded {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge));
         }
         let read = self.input.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && self.quotes.are_open() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        self.quotes.read(&buffer[..read]);
         self.budget.store(left.saturating_sub(read), Ordering::Relaxed);
         Ok(read)
     }

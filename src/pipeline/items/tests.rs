@@ -60,6 +60,16 @@ fn a_header_alone_has_no_rows_and_an_empty_file_is_refused() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_is_named_and_swallows_no_rows() {
+    for text in ["id,text\n1,a\n2,\"b\n3,c\n", "id,text\n1,a\n2,\"b"] {
+        let found = csv(text).unwrap_err();
+        assert_eq!(found.message, "row 3 of data/x opens a quote that is never closed");
+    }
+    let whole = csv("id,text\n1,\"a\n2,b\"\n").unwrap();
+    assert_eq!(whole.len(), 1, "a line break within quotes is text");
+}
+
+#[test]
 fn a_ragged_row_is_named() {
     let error = csv("id,text\n1,a\n2,b,c\n").unwrap_err();
     assert_eq!(error.code, Code::E0307);
