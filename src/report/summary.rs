@@ -10,6 +10,7 @@ use super::notices::verdict;
 use super::tally::Tally;
 use crate::engine::RunOutcome;
 use crate::plan::Allowance;
+use crate::units::text::counted;
 use crate::units::{Timestamp, Untrusted, Wei};
 
 /// How many failures the summary names.
@@ -42,6 +43,7 @@ pub fn end(tally: &Tally, ending: &Ending, look: Look) -> Vec<String> {
     lines.extend(gas(tally, ending));
     lines.extend(refunds(tally));
     lines.extend(failures(tally, ending));
+    lines.extend(unpublished(tally));
     if !ending.outputs.is_empty() {
         lines.push(String::new());
     }
@@ -210,6 +212,31 @@ fn refunds(tally: &Tally) -> Vec<String> {
     }
     if !money.locked.is_zero() {
         lines.push(coin.line(format!(" {} still frozen by the vault", coin.exact(money.locked))));
+    }
+    lines
+}
+
+/// The items that nobody was asked about, and why.
+fn unpublished(tally: &Tally) -> Vec<String> {
+    let why = match tally.outcome() {
+        None | Some(RunOutcome::Done) => return Vec::new(),
+        Some(RunOutcome::Failed) => ": more tasks failed than `allow_failures` allows",
+        Some(RunOutcome::OverBudget | RunOutcome::PausedBudget) => ": the cap was reached",
+        Some(RunOutcome::PausedFunds) => ": the money ran out",
+        Some(RunOutcome::Stopped | RunOutcome::Quarantined) => "",
+    };
+    let mut lines = Vec::new();
+    for (name, step) in tally.steps() {
+        let ended = step.confirmed + step.failed + step.rejected_paid + step.dismissed;
+        let met = step.dropped + step.published.max(ended);
+        let left = step.items.unwrap_or_default().saturating_sub(met);
+        if left > 0 {
+            let were = if left == 1 { "was" } else { "were" };
+            lines.push(format!(" {} of {name} {were} not published{why}", counted(left, "item")));
+        }
+    }
+    if !lines.is_empty() {
+        lines.insert(0, String::new());
     }
     lines
 }

@@ -78,6 +78,19 @@ fn many_failures_are_named_in_part_with_the_command_for_the_rest() {
 }
 
 #[test]
+fn items_that_a_failed_run_never_published_are_counted() {
+    let mut tally = until(&story(Network::mainnet()), 2001);
+    let expansion = crate::engine::Expansion::Items { count: 5, blob: None };
+    let event = crate::engine::Event::StepExpanded { step: 1, expansion };
+    tally.apply(crate::report::Fact { at: at(2001), event: &event });
+    let text = end(&tally, &ending(), Look::default()).join("\n");
+    let line =
+        " 5 items of digest were not published: more tasks failed than `allow_failures` allows";
+    assert!(text.contains(line), "{text}");
+    assert!(!text.contains("of label"), "{text}");
+}
+
+#[test]
 fn stopping_says_what_is_open_and_how_to_go_on() {
     let lines = stopping(&until(&story(Network::mainnet()), 42), Duration::from_secs(30));
     assert_eq!(
