@@ -1,10 +1,21 @@
 //! A project in a temporary folder, the binary in it, and a devnet for other programs.
+//!
+//! What the crash suites need besides is in rooms of its own: [`chance`] is where their seeds come
+//! from, [`lab`] is a devnet with many wallets, [`proxy`] a wire that lies, and [`oracle`] is the
+//! chain that judges them.
+
+pub(crate) mod chance;
+pub(crate) mod lab;
+pub(crate) mod oracle;
+pub(crate) mod proxy;
+
+mod http;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -71,7 +82,8 @@ impl Ran {
 /// A project with a home of its own; both are gone when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Project {
-    root: tempfile::TempDir,
+    root: Arc<tempfile::TempDir>,
+    folder: &'static str,
     vars: Vec<(String, String)>,
 }
 
@@ -80,7 +92,14 @@ impl Project {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("home/p")).unwrap();
-        Self { root, vars: Vec::new() }
+        Self { root: Arc::new(root), folder: "p", vars: Vec::new() }
+    }
+
+    /// Another project in the same home, without variables.
+    pub(crate) fn sibling(&self, folder: &'static str) -> Self {
+        let sibling = Self { root: Arc::clone(&self.root), folder, vars: Vec::new() };
+        fs::create_dir_all(sibling.path()).unwrap();
+        sibling
     }
 
     /// A project with a pipeline `p.yaml`.
@@ -98,7 +117,7 @@ impl Project {
 
     /// The project's folder.
     pub(crate) fn path(&self) -> PathBuf {
-        self.root.path().join("home/p")
+        self.home().join(self.folder)
     }
 
     /// The home folder.
@@ -301,6 +320,16 @@ impl Drop for Net {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !so() {
+        assert!(tokio::time::Instant::now() < end, "it takes too long until {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
     }
 }
 
