@@ -135,7 +135,7 @@ fn an_old_epoch_is_refused_after_another_took_the_lane(journal: &mut dyn Journal
     let mut old = Writer::start(journal, 1, 0);
     let mut new = Writer { run: run(1), epoch: 2, seq: 1 };
     new.write(journal, &[Event::RunResumed { epoch: 2, cap: None }], &[]).unwrap();
-    old.seq = 2;
+    // It knows no event of the new one, and is told the reason, not the consequence.
     let refused = refusal(old.write(journal, &[reserved(0, 1)], &[]));
     assert_eq!(refused, Refusal::StaleEpoch { given: 1, current: 2 });
     // Another run of the same wallet takes the lane from both.

@@ -142,14 +142,14 @@ impl Held {
         }
         let run = self.runs.get(batch.run);
         let run = run.ok_or_else(|| Refusal::UnknownRun { run: batch.run.clone() })?;
-        let (given, expected) = (batch.first_seq, run.events.len() as u64);
-        if given != expected {
-            return Err(Refusal::OutOfOrder { what: "event", given, expected });
-        }
         let key = LaneKey::of(&run.header);
         let lane = self.lanes.entry(key).or_default();
         if batch.epoch != lane.epoch + u64::from(lease) {
             return Err(Refusal::StaleEpoch { given: batch.epoch, current: lane.epoch });
+        }
+        let (given, expected) = (batch.first_seq, run.events.len() as u64);
+        if given != expected {
+            return Err(Refusal::OutOfOrder { what: "event", given, expected });
         }
         lane.epoch = batch.epoch;
         Ok(key)

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use crate::engine::{Event, OpenSlot, OpenVersion};
 use crate::units::{Nonce, RunId, Seq, SignedTx, Slot, Timestamp};
 
-use super::{LaneKey, LaneState, Recorded, Refusal, StoreError};
+use super::{Holder, LaneKey, LaneState, Recorded, Refusal, StoreError};
 
 /// Events that are read, and decoded side by side, at a time.
 const PAGE: i64 = 4096;
@@ -53,6 +53,11 @@ pub(super) fn sql_error(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError +
             Some(ErrorCode::DiskFull) => StoreError::Full { path },
             Some(ErrorCode::DatabaseCorrupt) => corrupt(path, "its pages do not fit together"),
             Some(ErrorCode::NotADatabase) => corrupt(path, "it is not a database"),
+            // It waited for the other's append to end; that process stands still within one.
+            Some(ErrorCode::DatabaseBusy) => {
+                let what = format!("`{}`", path.display());
+                StoreError::Locked { what, holder: Holder::default() }
+            }
             // Refused by a trigger or a constraint that no typed refusal stands for.
             Some(ErrorCode::ConstraintViolation) => corrupt(path, "a guard refused a change"),
             Some(_) => StoreError::Io { path, source: std::io::Error::other(error) },

@@ -66,13 +66,14 @@ impl Group<'_> {
 
     /// Compares the group's place and epoch; takes the lease where the group does so.
     pub(super) fn take_place(&self, run: &RunKey, lease: bool) -> Result<(), StoreError> {
-        let (given, expected) = (self.batch.first_seq, run.next_seq);
-        if given != expected {
-            return Err(Refusal::OutOfOrder { what: "event", given, expected }.into());
-        }
+        // The epoch first: a writer that has lost the lane is behind in the events, too.
         if self.batch.epoch != run.epoch + u64::from(lease) {
             let (given, current) = (self.batch.epoch, run.epoch);
             return Err(Refusal::StaleEpoch { given, current }.into());
+        }
+        let (given, expected) = (self.batch.first_seq, run.next_seq);
+        if given != expected {
+            return Err(Refusal::OutOfOrder { what: "event", given, expected }.into());
         }
         if lease {
             self.execute(

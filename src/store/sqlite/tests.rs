@@ -120,7 +120,6 @@ fn two_journals_on_one_file_cannot_both_write() {
     let mut first = Writer::start(&mut one, 1, 0);
     let mut second = Writer { run: run(1), epoch: 2, seq: 1 };
     second.write(&mut two, &[Event::RunResumed { epoch: 2, cap: None }], &[]).unwrap();
-    first.seq = 2;
     let refused = first.write(&mut one, &[reserved(0, 1)], &[]).unwrap_err();
     let stale = Refusal::StaleEpoch { given: 1, current: 2 };
     assert!(matches!(&refused, StoreError::Refused(refusal) if *refusal == stale), "{refused:?}");
@@ -244,6 +243,18 @@ fn a_full_disk_refuses_a_group_and_takes_it_once_there_is_room() {
     assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
     limit(&journal, 1_000_000);
     writer.write(&mut journal, &events, &[]).unwrap();
+}
+
+#[test]
+fn a_process_that_stands_still_within_an_append_is_said_to_hold_the_database() {
+    let home = Home::new();
+    let mut journal = home.journal();
+    let mut writer = Writer::start(&mut journal, 1, 0);
+    let other = home.intruder();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    journal.conn.busy_timeout(Duration::ZERO).unwrap();
+    let error = writer.write(&mut journal, &[reserved(0, 1)], &[]).unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
 }
 
 #[test]
