@@ -16,12 +16,12 @@ use super::interop_vader::check;
 const ROWS: usize = 120;
 
 /// anvil with blocks every second, a pin server, and the providers.
-struct Lab {
+pub(super) struct Lab {
     _node: Anvil,
     _pins: Program,
     _providers: Program,
-    rpc: String,
-    pins_url: String,
+    pub(super) rpc: String,
+    pub(super) pins_url: String,
     ready: Value,
 }
 
@@ -35,7 +35,7 @@ impl Drop for Anvil {
 }
 
 impl Lab {
-    fn open(tools: &Tools) -> Self {
+    pub(super) fn open(tools: &Tools) -> Self {
         let port = free_port();
         let mut anvil = Command::new(&tools.anvil);
         anvil.args(["--block-time", "1", "--gas-limit", "1000000000", "--silent", "--port"]);
@@ -51,13 +51,13 @@ impl Lab {
         Self { _node: node, _pins: pins, _providers: providers, rpc, pins_url, ready }
     }
 
-    fn get(&self, name: &str) -> String {
+    pub(super) fn get(&self, name: &str) -> String {
         self.ready[name].as_str().unwrap().to_owned()
     }
 
-    /// The profile under which ogflow knows this network.
-    fn profile(&self) -> String {
-        let (rpc, pins) = (&self.rpc, &self.pins_url);
+    /// The profile under which ogflow knows this network, with its node at `rpc`.
+    pub(super) fn profile(&self, rpc: &str) -> String {
+        let pins = &self.pins_url;
         format!(
             r#"[networks.lab]
 chain_id = 31337
@@ -100,7 +100,7 @@ fn lower(value: &Value) -> String {
 fn the_ledger_agrees_with_a_foreign_chain_to_the_wei() {
     let Some(tools) = tools("VADER on anvil") else { return };
     let (project, lab) = (Project::new(&tools), Lab::open(&tools));
-    std::fs::write(project.path("ogflow.toml"), lab.profile()).unwrap();
+    std::fs::write(project.path("ogflow.toml"), lab.profile(&lab.rpc)).unwrap();
     let ogflow = |args: &[&str]| {
         let mut command = project.ogflow(args);
         command.args(["--network", "lab"]).env("OGFLOW_PRIVATE_KEY", lab.get("client_key"));

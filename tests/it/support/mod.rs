@@ -213,16 +213,25 @@ impl Running {
     /// Waits until stderr has said this.
     #[track_caller]
     pub(crate) fn until(&mut self, part: &str) {
+        assert!(self.tells(part), "it ended without `{part}`:\n{}", self.said);
+    }
+
+    /// Waits until stderr has said this; `false` if it ends before.
+    pub(crate) fn tells(&mut self, part: &str) -> bool {
         let stderr = self.stderr.as_mut().unwrap();
         loop {
             let mut line = String::new();
             let read = stderr.read_line(&mut line).unwrap();
             self.said.push_str(&line);
-            if line.contains(part) {
-                return;
+            if read == 0 || line.contains(part) {
+                return read > 0;
             }
-            assert!(read > 0, "it ended without `{part}`:\n{}", self.said);
         }
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal.
