@@ -381,6 +381,8 @@ impl Engine {
         });
         self.ledger.escrow(task.payment);
         self.last_publication = self.last_publication.max(block.number);
+        // Found by a view, behind the log stream: what the logs said of it since went by unknown.
+        let read_wanted = self.ring.back().is_some_and(|cursor| block.number <= cursor.number);
         let published = Published {
             nonce,
             address,
@@ -392,7 +394,7 @@ impl Engine {
             refused: Vec::new(),
             refusal: None,
             confirmed: None,
-            read_wanted: false,
+            read_wanted,
         };
         self.change(id, |task| task.state = TaskState::Awaiting(published));
         self.listen(id, at);

@@ -9,8 +9,8 @@ mod world;
 use world::{Faults, World};
 
 use super::step::Mark;
-use super::{Event, Input, Outcome, RunOutcome};
-use crate::units::{BlockRef, LogRead, SendOutcome, TaskId, Timestamp, Wei};
+use super::{Event, Input, Outcome, RunOutcome, Timer};
+use crate::units::{BlockRef, LogPage, LogRead, SendOutcome, TaskId, Timestamp, Wei};
 use alloy::primitives::Address;
 
 /// How many seeds a property runs over; `SEED` picks one, `LONG` asks for many.
@@ -84,6 +84,28 @@ fn a_page_that_does_not_start_at_the_cursor_is_late_and_changes_nothing() {
     world.feed_once(Input::Logs(old));
     world.feed_once(Input::Logs(LogRead::Rewound(ahead)));
     assert_eq!(world.journal.len(), before);
+}
+
+#[test]
+fn a_task_that_the_log_stream_passed_unknown_is_read_at_once() {
+    let mut world = World::new(17, Faults::none());
+    while world.publications() < 3 {
+        assert!(world.step());
+    }
+    // As after an old copy was put back: the logs are read before the slot's bytes are known.
+    let mut start = world.chain.genesis();
+    for (_, event) in &world.journal {
+        if let Event::LogsRead { to, .. } = event {
+            start = *to;
+        }
+    }
+    let Some(LogRead::Advanced(page)) = world.chain.read_logs(&[start]) else { panic!("a page") };
+    assert!(!page.sightings.is_empty());
+    world.feed_once(Input::Logs(LogRead::Advanced(LogPage { sightings: Vec::new(), ..page })));
+    assert_eq!(world.run(), RunOutcome::Done);
+    world.check_books();
+    let silence = |event: &Event| matches!(event, Event::Due { timers } if timers.iter().any(|t| matches!(t, Timer::Silence(_))));
+    assert_eq!(world.count(silence), 0, "nothing waited for a tenth of its life");
 }
 
 #[test]
