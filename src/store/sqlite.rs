@@ -265,6 +265,12 @@ fn make_schema(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     made
 }
 
+/// Whether nobody has made anything in a database yet.
+pub(super) fn is_blank(conn: &Connection) -> rusqlite::Result<bool> {
+    let number = |text: &str| conn.query_row(text, [], |row| row.get::<_, i64>(0));
+    Ok(number("PRAGMA application_id")? == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0)
+}
+
 /// Refuses a database of another program or of a newer format.
 pub(super) fn check_schema(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let number = |pragma: &str| {

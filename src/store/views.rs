@@ -15,7 +15,7 @@ use crate::units::{RunId, Timestamp};
 
 use super::folder::{StateFolder, io_error};
 use super::read::{self, Events, sql_error, uint};
-use super::sqlite::check_schema;
+use super::sqlite::{check_schema, is_blank};
 use super::{LaneKey, LaneState, Recorded, Refusal, StoreError};
 
 /// A run in one row.
@@ -125,6 +125,10 @@ impl Views {
         let conn = Connection::open_with_flags(&path, flags).map_err(sql_error(&path))?;
         conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
             .map_err(sql_error(&path))?;
+        // The same, if it died, or its disk was full, between the log and the schema.
+        if is_blank(&conn).map_err(sql_error(&path))? {
+            return Ok(None);
+        }
         check_schema(&conn, &path)?;
         Ok(Some(Self { conn, folder: folder.clone(), path }))
     }

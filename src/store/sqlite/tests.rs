@@ -127,6 +127,17 @@ fn two_journals_on_one_file_cannot_both_write() {
 }
 
 #[test]
+fn a_first_process_that_died_before_the_schema_leaves_nothing_and_nothing_damaged() {
+    let home = Home::new();
+    home.intruder().pragma_update(None, "journal_mode", "WAL").unwrap();
+    set_private(&home);
+    assert!(fs::metadata(home.folder.database()).unwrap().len() > 0);
+    assert!(Views::open(&home.folder).unwrap().is_none());
+    Writer::start(&mut home.journal(), 1, 0);
+    assert_eq!(Views::open(&home.folder).unwrap().unwrap().runs().unwrap().len(), 1);
+}
+
+#[test]
 fn what_is_no_journal_of_ours_is_refused() {
     let home = Home::new();
     fs::write(home.folder.database(), b"this is not a database, but long enough to be one")

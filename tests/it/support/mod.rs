@@ -5,6 +5,7 @@
 //! chain that judges them.
 
 pub(crate) mod chance;
+pub(crate) mod damage;
 pub(crate) mod lab;
 pub(crate) mod oracle;
 pub(crate) mod proxy;
@@ -142,7 +143,8 @@ impl Project {
         self.program(BINARY, args)
     }
 
-    fn program(&self, program: &str, args: &[&str]) -> Command {
+    /// Another program in its place.
+    pub(crate) fn program(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
             .args(args)
