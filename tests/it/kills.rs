@@ -5,14 +5,12 @@
 //! must hold afterwards is read from the chain. A kill leaves the page cache, so nothing here
 //! proves anything about a power cut.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use alloy::primitives::B256;
 use serde_json::Value;
 
 use crate::support::chance::{Chance, count, each_case, seed, tell};
@@ -177,21 +175,8 @@ fn life(lab: &Lab, number: u64, mut chance: Chance, tally: &Tally) {
     player.act(lab.next_command(&player)).exits(0);
     lab.audit(&player, TASKS);
     ["ask", "each"].into_iter().for_each(|step| player.has_outputs(step, ITEMS));
-    assert_signed_before_sent(lab, &player);
+    lab.signed_before_sent(&player);
     tally.runs.fetch_add(1, Ordering::Relaxed);
-}
-
-/// S2: every transaction of the wallet that the chain knows is in the journal.
-fn assert_signed_before_sent(lab: &Lab, player: &Player) {
-    let database = player.project.path().join(".ogflow/ogflow.db");
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let journal = rusqlite::Connection::open_with_flags(database, flags).unwrap();
-    let mut hashes = journal.prepare("SELECT hash FROM signed").unwrap();
-    let signed = hashes.query_map([], |row| row.get::<_, [u8; 32]>(0)).unwrap();
-    let signed: BTreeSet<B256> = signed.map(|hash| hash.unwrap().into()).collect();
-    for hash in lab.oracle.transactions(player.wallet, player.since) {
-        assert!(signed.contains(&hash), "{hash} of {} was never journaled", player.wallet);
-    }
 }
 
 #[test]

@@ -132,6 +132,7 @@ fn a_wire_that_fails_at_random_costs_time_and_nothing_else() {
         }
         ran.exits(0);
         lab.audit(&player, 2 * ITEMS);
+        lab.signed_before_sent(&player);
         ["ask", "each"].into_iter().for_each(|step| player.has_outputs(step, ITEMS));
         faults.fetch_add(proxy.faults(), std::sync::atomic::Ordering::Relaxed);
     });

@@ -149,6 +149,20 @@ impl Lab {
         if runs["runs"].as_array().unwrap().is_empty() { "run" } else { "resume" }
     }
 
+    /// S2: every transaction of the wallet that the chain knows is in the journal.
+    #[track_caller]
+    pub(crate) fn signed_before_sent(&self, player: &Player) {
+        let database = player.project.path().join(".ogflow/ogflow.db");
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let journal = rusqlite::Connection::open_with_flags(database, flags).unwrap();
+        let mut hashes = journal.prepare("SELECT hash FROM signed").unwrap();
+        let signed = hashes.query_map([], |row| row.get::<_, [u8; 32]>(0)).unwrap();
+        let signed: BTreeSet<B256> = signed.map(|hash| hash.unwrap().into()).collect();
+        for hash in self.oracle.transactions(player.wallet, player.since) {
+            assert!(signed.contains(&hash), "{hash} of {} was never journaled", player.wallet);
+        }
+    }
+
     /// Asserts that nothing was published twice, and says how many were published at all.
     #[track_caller]
     pub(crate) fn nothing_twice(&self, player: &Player) -> u64 {
