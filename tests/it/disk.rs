@@ -98,7 +98,7 @@ fn a_disk_that_takes_no_more_stops_a_run_and_costs_nothing() {
         let mut chance = Chance::new(seed, number);
         let player = lab.player(number, PIPELINE, None);
         player.project.write("rows.csv", rows(usize::try_from(TASKS).unwrap()));
-        let (end, kib) = (chance.one(ends), chance.among(4..=1_000));
+        let (end, kib) = (chance.one(ends), chance.among(16..=1_000));
         let ran = run_until(&player, end, kib);
         assert!(end.codes().contains(&ran.code), "{end:?} after {kib} KiB: {ran:?}");
         lab.nothing_twice(&player);

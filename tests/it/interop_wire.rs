@@ -110,7 +110,13 @@ fn behind_the_same_proxy_the_sdk_pays_twice_and_ogflow_once() {
         seen.lock().unwrap()[n] = executions;
     });
     let seen = seen.into_inner().unwrap();
-    assert_eq!(seen[..ROWS.len()], [2, 2, 2, 2, 1], "the SDK");
+    assert_eq!(seen[..4], [2; 4], "the SDK");
+    // web3 repeats the bytes by itself after a 502. Still in the pool they are refused in words
+    // that the SDK does not know, and it gives up; mined, they are "nonce too low".
+    assert!([1, 2].contains(&seen[4]), "the SDK after a 502: {seen:?}");
     assert_eq!(seen[ROWS.len()..], [1; 2 * ROWS.len()], "ogflow: publications, then confirms");
-    tell(&format!("lying replies before anvil: {cases} rows, the SDK 2,2,2,2,1, ogflow 1 in each"));
+    tell(&format!(
+        "lying replies before anvil: {cases} rows, the SDK {:?}, ogflow 1 in each",
+        &seen[..ROWS.len()]
+    ));
 }
