@@ -23,6 +23,9 @@ const USUAL_PUBLISH_USE: u64 = 330_000;
 const USUAL_CONFIRM_USE: u64 = 97_000;
 /// How much more it takes to fill empty storage than to change what is there (EIP-2200, EIP-2929).
 pub const EMPTY_STORAGE_GAS: u64 = 17_100;
+/// What a publication may need beside an estimate that was made while money of the payer was in
+/// escrow: the next may be the first again. With what the inner calls keep back of it (EIP-150).
+const REFILL_GAS: u64 = EMPTY_STORAGE_GAS + EMPTY_STORAGE_GAS / 20;
 /// Gas of a cancel or a deposit.
 pub const TYPICAL_SMALL_GAS: u64 = 250_000;
 /// Gas of a transfer of nothing to oneself.
@@ -160,6 +163,17 @@ impl GasKey {
         }
     }
 
+    /// The least that may be given however little was used: the estimate, and for a publication
+    /// the refill.
+    fn with_refill(self, estimate: u64) -> u64 {
+        match self {
+            Self::Publish { .. } => {
+                estimate.saturating_add(REFILL_GAS).min(raised(estimate, ESTIMATE_MARGIN))
+            }
+            Self::Confirm | Self::Cancel | Self::Deposit | Self::NoOp => estimate,
+        }
+    }
+
     const fn typical(self) -> u64 {
         match self {
             Self::Publish { .. } => TYPICAL_PUBLISH_GAS,
@@ -219,14 +233,16 @@ impl GasBook {
     ///
     /// An estimate x 1.08; after enough receipts the most that was used x 1.03 + 5,000, but never
     /// less than the estimate itself: a call needs more than it uses in the end, because inner
-    /// calls keep back 1/64 (EIP-150) and refunds come last (EIP-3529). Without either, what is
-    /// typical.
+    /// calls keep back 1/64 (EIP-150) and refunds come last (EIP-3529). A publication keeps room
+    /// to fill the payer's escrow anew, within the first margin. Without either, what is typical.
     pub fn limit(&self, key: GasKey) -> u64 {
         let known = self.known.get(&key).copied().unwrap_or_default();
         let by_receipts = raised(known.most_used, SEEN_MARGIN).saturating_add(SEEN_EXTRA);
         match known.estimate {
             _ if key == GasKey::NoOp => NO_OP_GAS,
-            Some(estimate) if known.seen >= ENOUGH_SEEN => by_receipts.max(estimate),
+            Some(estimate) if known.seen >= ENOUGH_SEEN => {
+                by_receipts.max(key.with_refill(estimate))
+            }
             Some(estimate) => raised(estimate, ESTIMATE_MARGIN).max(known.most_used),
             None if known.most_used > 0 => by_receipts.max(key.typical()),
             None => key.typical(),

@@ -89,6 +89,21 @@ fn receipts_never_push_the_limit_below_the_estimate() {
     assert_eq!(book.limit(GasKey::Confirm), 100_000);
 }
 
+/// A process that goes on with a run sees only publications beside others, and the last ones may
+/// come when everything else is paid out.
+#[test]
+fn a_publication_has_room_to_be_the_first_in_escrow_again() {
+    let mut book = GasBook::default();
+    book.estimated(publish(), 282_000);
+    for _ in 0..11 {
+        book.used(publish(), 278_000, 304_560, true);
+    }
+    // What an estimate says where nothing is in escrow.
+    let first = 282_000 + EMPTY_STORAGE_GAS * 64 / 63 * 64 / 63;
+    assert!(book.limit(publish()) >= first, "{} of {first}", book.limit(publish()));
+    assert!(book.limit(publish()) <= 304_560, "never above what the plan counts on");
+}
+
 #[test]
 fn running_out_of_gas_asks_for_an_estimate_and_raises_the_limit_meanwhile() {
     let mut book = GasBook::default();
