@@ -142,10 +142,10 @@ fn a_damaged_database_is_refused_or_tells_the_beginning_of_the_truth() {
             return;
         };
         assert!(truth.events.starts_with(&found.events), "{how}: another past");
-        let bytes = &truth.durable;
         let all = found.events.len() == truth.events.len();
         if all {
-            assert_eq!(&found.durable, bytes, "{how}: the same events, other bytes");
+            let ours = found.durable.is_subset(&truth.durable);
+            assert!(ours, "{how}: bytes that nobody signed");
         }
         (if all { &whole } else { &shorter }).fetch_add(1, Ordering::Relaxed);
     });
