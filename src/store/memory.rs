@@ -1,6 +1,7 @@
 //! The journal in memory: for tests, and the second reader of the contract.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::engine::{Event, OpenSlot, OpenVersion, RunHeader};
 use crate::units::{
@@ -20,6 +21,9 @@ use super::{
 #[derive(Debug)]
 pub struct MemoryJournal {
     held: Held,
+    /// The events of every run: they only grow, so an append adds to them once nothing can refuse
+    /// it any more.
+    events: BTreeMap<RunId, Vec<Recorded>>,
     verify: Verify,
 }
 
@@ -34,8 +38,8 @@ struct Held {
 
 #[derive(Clone, Debug)]
 struct Run {
-    header: Box<RunHeader>,
-    events: Vec<Recorded>,
+    header: Arc<RunHeader>,
+    next_seq: u64,
     state: RunState,
     summary: String,
     cursor: Option<BlockRef>,
@@ -68,7 +72,7 @@ struct Version {
 impl MemoryJournal {
     /// An empty journal.
     pub fn new(verify: Verify) -> Self {
-        Self { held: Held::default(), verify }
+        Self { held: Held::default(), events: BTreeMap::new(), verify }
     }
 
     /// The output with this SHA-256.
@@ -82,17 +86,27 @@ impl MemoryJournal {
     }
 }
 
+impl MemoryJournal {
+    fn record(&mut self, batch: &Batch<'_>) {
+        let record =
+            |(event, seq): (&Event, u64)| Recorded { seq, at: batch.at, event: event.clone() };
+        let events = self.events.entry(batch.run.clone()).or_default();
+        events.extend(batch.events.iter().zip(batch.first_seq..).map(record));
+    }
+}
+
 impl Journal for MemoryJournal {
     fn load(&self, run: &RunId) -> Result<Loaded<'_>, StoreError> {
         let found = self.held.runs.get(run);
         let found = found.ok_or_else(|| Refusal::UnknownRun { run: run.clone() })?;
         let lane = self.held.lanes.get(&LaneKey::of(&found.header));
+        let events = self.events.get(run).map_or(&[][..], Vec::as_slice);
         Ok(Loaded {
-            header: found.header.clone(),
+            header: Box::new((*found.header).clone()),
             epoch: lane.map_or(0, |lane| lane.epoch),
-            next_seq: found.events.len() as u64,
-            last_at: found.events.last().map_or(Timestamp::default(), |last| last.at),
-            events: Box::new(found.events.iter().cloned().map(Ok)),
+            next_seq: found.next_seq,
+            last_at: events.last().map_or(Timestamp::default(), |last| last.at),
+            events: Box::new(events.iter().cloned().map(Ok)),
         })
     }
 
@@ -121,6 +135,7 @@ impl Journal for MemoryJournal {
             return Err(StoreError::Corrupt { path: "memory".into(), what });
         }
         self.held = held;
+        self.record(batch);
         Ok(Appended {
             next_seq: batch.first_seq + batch.events.len() as u64,
             durable: durable.into_iter().map(Durable::new).collect(),
@@ -147,7 +162,7 @@ impl Held {
         if batch.epoch != lane.epoch + u64::from(lease) {
             return Err(Refusal::StaleEpoch { given: batch.epoch, current: lane.epoch });
         }
-        let (given, expected) = (batch.first_seq, run.events.len() as u64);
+        let (given, expected) = (batch.first_seq, run.next_seq);
         if given != expected {
             return Err(Refusal::OutOfOrder { what: "event", given, expected });
         }
@@ -160,9 +175,7 @@ impl Held {
             self.outputs.entry(*sha256).or_insert_with(|| body.clone());
         }
         let Some(run) = self.runs.get_mut(batch.run) else { return };
-        let record =
-            |(event, seq): (&Event, u64)| Recorded { seq, at: batch.at, event: event.clone() };
-        run.events.extend(batch.events.iter().zip(batch.first_seq..).map(record));
+        run.next_seq += batch.events.len() as u64;
         if let Some(summary) = batch.summary {
             run.summary = summary.into();
         }
@@ -285,8 +298,8 @@ impl Held {
 impl Run {
     fn new(header: &RunHeader) -> Self {
         Self {
-            header: Box::new(header.clone()),
-            events: Vec::new(),
+            header: Arc::new(header.clone()),
+            next_seq: 0,
             state: RunState::Running,
             summary: "null".into(),
             cursor: None,
