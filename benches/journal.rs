@@ -151,8 +151,7 @@ fn group(from: u32, to: u32) -> Group {
         group.signed.push(tx);
         group.events.extend(begun);
         group.events.extend(done);
-        let offer =
-            Offer { provider: address(3), payment: Wei::from_u128(1 << 54), url, confirmed: false };
+        let offer = Offer { provider: address(3), payment: Wei::from_u128(1 << 54), url };
         let at = block(u64::from(item));
         group.events.extend([
             Event::TaskPublished { task, address: contract, block: at, tx_hash },

@@ -108,7 +108,8 @@ pub trait Chain: Send + Sync + 'static {
         ring: &[BlockRef],
     ) -> impl Future<Output = Result<LogRead, ChainError>> + Send;
 
-    /// Reads response contracts; `None` where there is none.
+    /// Reads response contracts, and whether they are confirmed at the block `at`; `None` where
+    /// there is none.
     ///
     /// # Errors
     ///
@@ -116,9 +117,11 @@ pub trait Chain: Send + Sync + 'static {
     fn read_responses(
         &self,
         responses: Vec<Address>,
+        at: BlockRef,
     ) -> impl Future<Output = Result<Vec<Option<ResponseFacts>>, ChainError>> + Send;
 
-    /// Reads task contracts; `None` where there is none.
+    /// Reads task contracts at the block `at`; `None` where there is none, and everywhere if that
+    /// block is gone.
     ///
     /// # Errors
     ///
@@ -126,6 +129,7 @@ pub trait Chain: Send + Sync + 'static {
     fn read_tasks(
         &self,
         tasks: Vec<Address>,
+        at: BlockRef,
     ) -> impl Future<Output = Result<Vec<Option<TaskFacts>>, ChainError>> + Send;
 
     /// Reads a source contract; `None` if there is no code at the address.

@@ -12,11 +12,11 @@ use serde_json::json;
 use super::contract::abi::{IResponse, ISource, ITask, ITerminal, IVault};
 use super::contract::{Delivery as WireDelivery, SourceStatus, TaskStatus};
 use super::error::{ChainError, Fault};
-use super::reading::{At, Header, ask_call, ask_latest, number_in, returned, some_header, wei_in};
+use super::reading::{At, ask_call, ask_header, number_in, returned, some_header, wei_in};
 use super::rpc::{Ask, Endpoint, Reply, take};
 use super::watch::status_of;
 use super::{VaultFacts, WalletFacts};
-use crate::units::{Delivery, Network, ResponseFacts, SourceFacts, TaskFacts, Wei};
+use crate::units::{BlockRef, Delivery, Network, ResponseFacts, SourceFacts, TaskFacts, Wei};
 
 /// How many responses of a task are asked for at once (protocol.md, section 6).
 const PAGE: u64 = 100;
@@ -85,40 +85,59 @@ fn source_facts(asks: &[Ask], replies: &[Reply]) -> Option<SourceFacts> {
     })
 }
 
-/// Reads responses, two calls each.
+/// Reads responses, two calls each: what never changes as it is now, and whether they are confirmed
+/// at the block `at`.
 pub(super) async fn responses(
     endpoint: &Endpoint,
     addresses: &[Address],
+    at: BlockRef,
 ) -> Result<Vec<Option<ResponseFacts>>, ChainError> {
     let params = IResponse::getResponseParamsCall {}.abi_encode();
     let confirmed = IResponse::confirmedFinalCall {}.abi_encode();
+    let then = At::Number(at.number);
     let ask = |address: &Address| {
-        [ask_call(*address, &params, At::Latest), ask_call(*address, &confirmed, At::Latest)]
+        [ask_call(*address, &params, At::Latest), ask_call(*address, &confirmed, then)]
     };
-    let asks: Vec<Ask> = addresses.iter().flat_map(ask).collect();
+    let mut asks: Vec<Ask> = addresses.iter().flat_map(ask).collect();
+    asks.push(ask_header(at.number));
     endpoint
         .read_as(&asks, |asks, replies| {
-            first_outage(replies)?;
+            let (still, replies) = replies.split_last().ok_or(Fault::Missing)?;
+            let stands = stands(&asks[replies.len()], still, at)?;
+            let params: Vec<Reply> = replies.iter().step_by(2).cloned().collect();
+            first_outage(&params)?;
             let pairs = asks.chunks_exact(2).zip(replies.chunks_exact(2));
             let facts = addresses
                 .iter()
                 .zip(pairs)
-                .map(|(address, (asks, replies))| response_facts(*address, asks, replies));
+                .map(|(address, (asks, replies))| response_facts(*address, asks, replies, stands));
             Ok(facts.collect())
         })
         .await
 }
 
-fn response_facts(address: Address, asks: &[Ask], replies: &[Reply]) -> Option<ResponseFacts> {
+/// Whether the block of its height is still `at`. A node that has no block there is behind.
+fn stands(ask: &Ask, reply: &Reply, at: BlockRef) -> Result<bool, Fault> {
+    Ok(some_header(ask, reply)?.block() == at)
+}
+
+/// A node that has forgotten the state of a block cannot say whether a response was confirmed
+/// there: the log stream will.
+fn response_facts(
+    address: Address,
+    asks: &[Ask],
+    replies: &[Reply],
+    stands: bool,
+) -> Option<ResponseFacts> {
     let params = returned::<IResponse::getResponseParamsCall>(&asks[0], &replies[0]).ok()?;
-    let confirmed = returned::<IResponse::confirmedFinalCall>(&asks[1], &replies[1]).ok()?;
+    let confirmed = returned::<IResponse::confirmedFinalCall>(&asks[1], &replies[1]);
     Some(ResponseFacts {
         response: address,
         task: params.task,
         provider: params.provider,
         url: params.data,
         payment: Wei::from_u256(params.payment),
-        confirmed,
+        confirmed: stands && confirmed.unwrap_or(false),
     })
 }
 
@@ -126,13 +145,13 @@ fn response_facts(address: Address, asks: &[Ask], replies: &[Reply]) -> Option<R
 type Standing = Option<(TaskStatus, u64)>;
 
 /// Reads tasks at one block: first how they stand, then the responses of those that have some.
+/// The block is named last, so that nothing of another one of its height counts.
 pub(super) async fn tasks(
     endpoint: &Endpoint,
     addresses: &[Address],
+    block: BlockRef,
 ) -> Result<Vec<Option<TaskFacts>>, ChainError> {
-    let latest = |asks: &[Ask], replies: &[Reply]| some_header(&asks[0], &replies[0]);
-    let head: Header = endpoint.read_as(&[ask_latest()], latest).await?;
-    let at = At::Number(head.number);
+    let at = At::Number(block.number);
     let status = ITask::getStatusCall {}.abi_encode();
     let count = ITask::getAttemptCountCall {}.abi_encode();
     let ask = |address: &Address| [ask_call(*address, &status, at), ask_call(*address, &count, at)];
@@ -144,18 +163,15 @@ pub(super) async fn tasks(
             Ok(pairs.map(|(asks, replies)| standing(asks, replies)).collect())
         })
         .await?;
-    let mut facts = Vec::with_capacity(addresses.len());
-    let pages = response_pages(endpoint, addresses, &standings, at).await?;
-    for ((address, standing), responses) in addresses.iter().zip(standings).zip(pages) {
-        facts.push(standing.map(|(status, attempts)| TaskFacts {
-            task: *address,
-            block: head.block(),
-            status: status_of(status),
-            attempts,
-            responses,
-        }));
-    }
-    Ok(facts)
+    let Some(pages) = response_pages(endpoint, addresses, &standings, block).await? else {
+        return Ok(vec![None; addresses.len()]);
+    };
+    let told = addresses.iter().zip(standings).zip(pages);
+    let facts = told.map(|((address, standing), responses)| {
+        let (status, attempts) = standing?;
+        Some(TaskFacts { task: *address, block, status: status_of(status), attempts, responses })
+    });
+    Ok(facts.collect())
 }
 
 fn standing(asks: &[Ask], replies: &[Reply]) -> Standing {
@@ -164,15 +180,16 @@ fn standing(asks: &[Ask], replies: &[Reply]) -> Standing {
     Some((TaskStatus::from(status), count.saturating_to::<u64>().min(MOST_ATTEMPTS)))
 }
 
-/// The responses of every task, by attempt; attempts without one are zero and left out.
+/// The responses of every task, by attempt; attempts without one are zero and left out. `None` if
+/// the block is gone.
 ///
 /// Pages have inclusive ends and panic at the count, so an empty list is never asked for.
 async fn response_pages(
     endpoint: &Endpoint,
     addresses: &[Address],
     standings: &[Standing],
-    at: At,
-) -> Result<Vec<Vec<Address>>, ChainError> {
+    block: BlockRef,
+) -> Result<Option<Vec<Vec<Address>>>, ChainError> {
     let mut asks = Vec::new();
     let mut owners = Vec::new();
     for (owner, (address, standing)) in addresses.iter().zip(standings).enumerate() {
@@ -181,24 +198,28 @@ async fn response_pages(
             let upper = lower.saturating_add(PAGE).min(count) - 1;
             let call =
                 ITask::getResponsesOfCall { lower: U256::from(lower), upper: U256::from(upper) };
-            asks.push(ask_call(*address, &call.abi_encode(), at));
+            asks.push(ask_call(*address, &call.abi_encode(), At::Number(block.number)));
             owners.push(owner);
         }
     }
+    asks.push(ask_header(block.number));
     let pages = endpoint
         .read_as(&asks, |asks, replies| {
+            let (still, replies) = replies.split_last().ok_or(Fault::Missing)?;
+            let stands = stands(&asks[replies.len()], still, block)?;
             first_outage(replies)?;
             let pages = asks.iter().zip(replies).map(|(ask, reply)| {
                 returned::<ITask::getResponsesOfCall>(ask, reply).unwrap_or_default()
             });
-            Ok(pages.collect::<Vec<_>>())
+            Ok(stands.then(|| pages.collect::<Vec<_>>()))
         })
         .await?;
+    let Some(pages) = pages else { return Ok(None) };
     let mut responses = vec![Vec::new(); addresses.len()];
     for (owner, page) in owners.into_iter().zip(pages) {
         responses[owner].extend(page.into_iter().filter(|response| !response.is_zero()));
     }
-    Ok(responses)
+    Ok(Some(responses))
 }
 
 /// Reads an account's money in the vault.

@@ -70,6 +70,7 @@ pub(super) fn words(reason: &Revert) -> String {
         Revert::InsufficientBalance => "the payer's vault balance is too low".into(),
         Revert::AlreadyConfirmed => "the response is confirmed already".into(),
         Revert::AlreadyFinalized => "the task has ended already".into(),
+        Revert::OutOfGas => "out of gas".into(),
         Revert::Other(text) => text.clone(),
     }
 }
@@ -84,6 +85,7 @@ pub(super) const fn hint(reason: &Revert) -> &'static str {
         Revert::ExpiryTooLong => "lower `expires` below the source's limit",
         Revert::InsufficientBalance => "move money into the vault with `ogflow vault deposit`",
         Revert::AlreadyConfirmed | Revert::AlreadyFinalized => "read the task again",
+        Revert::OutOfGas => "it is estimated anew for the next round",
         Revert::Other(_) => "check the source and the payer's balances with `ogflow plan`",
     }
 }

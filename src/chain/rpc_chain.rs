@@ -196,16 +196,21 @@ impl Chain for RpcChain {
     async fn read_responses(
         &self,
         responses: Vec<Address>,
+        at: BlockRef,
     ) -> Result<Vec<Option<ResponseFacts>>, ChainError> {
         let responses = &responses;
         self.pool
-            .over(|endpoint| async move { objects::responses(&endpoint, responses).await })
+            .over(|endpoint| async move { objects::responses(&endpoint, responses, at).await })
             .await
     }
 
-    async fn read_tasks(&self, tasks: Vec<Address>) -> Result<Vec<Option<TaskFacts>>, ChainError> {
+    async fn read_tasks(
+        &self,
+        tasks: Vec<Address>,
+        at: BlockRef,
+    ) -> Result<Vec<Option<TaskFacts>>, ChainError> {
         let tasks = &tasks;
-        self.pool.over(|endpoint| async move { objects::tasks(&endpoint, tasks).await }).await
+        self.pool.over(|endpoint| async move { objects::tasks(&endpoint, tasks, at).await }).await
     }
 
     async fn read_source(&self, source: Address) -> Result<Option<SourceFacts>, ChainError> {

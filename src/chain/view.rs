@@ -237,8 +237,14 @@ async fn reasons(
             Err(fault) => reverts::of_fault(fault).map(|(reason, _)| reason),
             Ok(_) => None,
         };
-        let unexplained = if ran_out { "out of gas" } else { "the replay gives no reason" };
-        let reason = reason.unwrap_or_else(|| Revert::Other(unexplained.into()));
+        let unexplained = || {
+            if ran_out {
+                Revert::OutOfGas
+            } else {
+                Revert::Other("the replay gives no reason".into())
+            }
+        };
+        let reason = reason.unwrap_or_else(unexplained);
         (raw.transaction_hash, reason)
     });
     Ok(reasons.collect())

@@ -115,7 +115,7 @@ impl EndedTask {
 
     fn ms(&self) -> Option<u64> {
         let from = self.task.published_at?;
-        let to = self.task.confirmed.map_or(self.at, |(_, at)| at);
+        let to = self.task.confirmed.map_or(self.at, |confirmed| confirmed.at);
         u64::try_from(to.since(from).as_millis()).ok()
     }
 
@@ -327,7 +327,7 @@ fn result(ended: &EndedTask, item: Value, output: Option<Value>) -> ItemResult {
         provider: ended.provider(),
         task: task.address,
         response: ended.response(),
-        tx: task.confirmed.and_then(|(tx, _)| tx),
+        tx: task.confirmed.and_then(|confirmed| confirmed.tx),
         paid: ended.paid(),
         gas: task.gas,
         ms: ended.ms(),

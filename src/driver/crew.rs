@@ -12,7 +12,7 @@ use crate::chain::{Chain, OnRevert, PublishSample, SurveyRequest};
 use crate::content::{Body, Content, ContentError, PinRetry, Service};
 use crate::engine::{EffectKey, Input, Offer, PinFailure};
 use crate::plan::{PlannedStep, TaskConfig};
-use crate::units::{Network, ResponseFacts, Round, SignedTx, TaskId, Untrusted};
+use crate::units::{BlockRef, Network, ResponseFacts, Round, SignedTx, TaskId, Untrusted};
 
 use super::DriverError;
 use super::desk::Desk;
@@ -170,28 +170,24 @@ impl<C: Chain, K: Content> Crew<C, K> {
 
     pub(super) async fn fetch(
         &self,
-        task: TaskId,
-        response: Address,
+        (task, response, at): (TaskId, Address, BlockRef),
         facts: Option<ResponseFacts>,
     ) -> Reply {
         let key = EffectKey::Fetch(task, response);
         let Some(facts) = facts else {
-            let reason = format!("there is no response contract at {response}");
-            let input = Input::FetchFailed { task, response, offer: None, reason, transient: true };
+            let reason = format!("there is no response to this task at {response}");
+            let input =
+                Input::FetchFailed { task, response, confirmed_at: None, reason, transient: true };
             return Reply::told(key, input);
         };
-        let offer = Offer {
-            provider: facts.provider,
-            payment: facts.payment,
-            url: facts.url,
-            confirmed: facts.confirmed,
-        };
+        let confirmed_at = facts.confirmed.then_some(at);
+        let offer = Offer { provider: facts.provider, payment: facts.payment, url: facts.url };
         match self.content.fetch(&offer.url).await {
             Ok(fetched) => {
                 self.gateways.replied();
                 let (sha256, len) = (fetched.sha256, fetched.len);
-                let mut reply =
-                    Reply::told(key, Input::Fetched { task, response, offer, sha256, len });
+                let input = Input::Fetched { task, response, offer, confirmed_at, sha256, len };
+                let mut reply = Reply::told(key, input);
                 if let Body::Inline(bytes) = fetched.body {
                     reply.carry.push(Carry::Output(sha256, bytes));
                 }
@@ -206,8 +202,7 @@ impl<C: Chain, K: Content> Crew<C, K> {
                     return Reply::failed(vec![key], error);
                 }
                 let reason = Untrusted::from(error.to_string()).to_string();
-                let offer = Some(offer);
-                let input = Input::FetchFailed { task, response, offer, reason, transient };
+                let input = Input::FetchFailed { task, response, confirmed_at, reason, transient };
                 Reply::told(key, input)
             }
         }

@@ -47,9 +47,9 @@ struct Work {
     pins: Vec<(TaskId, Round, TaskKey)>,
     signs: Vec<SignRequest>,
     sends: BTreeMap<Address, BTreeSet<(Slot, Seq)>>,
-    fetches: Vec<(TaskId, Address)>,
+    fetches: BTreeMap<BlockRef, Vec<(TaskId, Address, Address)>>,
     checks: Vec<(TaskId, Address, B256)>,
-    tasks: Vec<(TaskId, Address)>,
+    tasks: BTreeMap<BlockRef, Vec<(TaskId, Address)>>,
 }
 
 impl<C: Chain, K: Content> Performer<C, K> {
@@ -128,11 +128,15 @@ impl<C: Chain, K: Content> Performer<C, K> {
                 Effect::Broadcast { slot, seq } => {
                     work.sends.entry(slot.wallet).or_default().insert((slot, seq));
                 }
-                Effect::Fetch { task, response } => work.fetches.push((task, response)),
+                Effect::Fetch { task, of, response, at } => {
+                    work.fetches.entry(at).or_default().push((task, of, response));
+                }
                 Effect::Check { task, response, sha256 } => {
                     work.checks.push((task, response, sha256));
                 }
-                Effect::ReadTask { task, address } => work.tasks.push((task, address)),
+                Effect::ReadTask { task, address, at } => {
+                    work.tasks.entry(at).or_default().push((task, address));
+                }
             }
         }
         self.perform_groups(work);
@@ -151,14 +155,14 @@ impl<C: Chain, K: Content> Performer<C, K> {
         for chunk in work.pins.chunks(RENDER_CHUNK) {
             self.pin(chunk.to_vec());
         }
-        for chunk in work.fetches.chunks(READ_CHUNK) {
-            self.fetch(chunk.to_vec());
+        for (at, fetches) in work.fetches {
+            fetches.chunks(READ_CHUNK).for_each(|chunk| self.fetch(chunk.to_vec(), at));
         }
         for chunk in work.checks.chunks(CHECK_CHUNK) {
             self.check(chunk.to_vec());
         }
-        for chunk in work.tasks.chunks(READ_CHUNK) {
-            self.read_tasks(chunk.to_vec());
+        for (at, tasks) in work.tasks {
+            tasks.chunks(READ_CHUNK).for_each(|chunk| self.read_tasks(chunk.to_vec(), at));
         }
     }
 
@@ -286,23 +290,24 @@ impl<C: Chain, K: Content> Performer<C, K> {
         }));
     }
 
-    fn fetch(&mut self, fetches: Vec<(TaskId, Address)>) {
+    fn fetch(&mut self, fetches: Vec<(TaskId, Address, Address)>, at: BlockRef) {
         let (sender, crew) = (self.sender.clone(), self.crew.clone());
         drop(self.work.spawn(async move {
-            let responses = fetches.iter().map(|(_, response)| *response).collect();
-            let facts = match crew.chain.read_responses(responses).await {
+            let responses = fetches.iter().map(|(_, _, response)| *response).collect();
+            let facts = match crew.chain.read_responses(responses, at).await {
                 Ok(facts) => facts,
                 Err(error) => {
-                    let keys = fetches.iter().map(|(task, r)| EffectKey::Fetch(*task, *r));
+                    let keys = fetches.iter().map(|(task, _, r)| EffectKey::Fetch(*task, *r));
                     drop(sender.send(Reply::failed(keys.collect(), error)));
                     return;
                 }
             };
             let mut downloads = JoinSet::new();
-            for ((task, response), facts) in fetches.into_iter().zip(facts) {
+            for ((task, of, response), facts) in fetches.into_iter().zip(facts) {
                 let (sender, crew) = (sender.clone(), crew.clone());
+                let facts = facts.filter(|facts| facts.task == of);
                 drop(downloads.spawn(async move {
-                    drop(sender.send(crew.fetch(task, response, facts).await));
+                    drop(sender.send(crew.fetch((task, response, at), facts).await));
                 }));
             }
             downloads.join_all().await;
@@ -327,12 +332,12 @@ impl<C: Chain, K: Content> Performer<C, K> {
         });
     }
 
-    fn read_tasks(&mut self, tasks: Vec<(TaskId, Address)>) {
+    fn read_tasks(&mut self, tasks: Vec<(TaskId, Address)>, at: BlockRef) {
         let chain = Arc::clone(&self.crew.chain);
         self.start(async move {
             let keys = tasks.iter().map(|(task, _)| EffectKey::ReadTask(*task)).collect();
             let addresses = tasks.iter().map(|(_, address)| *address).collect();
-            let facts = match chain.read_tasks(addresses).await {
+            let facts = match chain.read_tasks(addresses, at).await {
                 Ok(facts) => facts,
                 Err(error) => return Reply::failed(keys, error),
             };

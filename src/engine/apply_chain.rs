@@ -108,6 +108,7 @@ impl Engine {
         if self.ring.back() != Some(to) {
             self.ring.push_back(*to);
         }
+        let stays = to.number.max(self.final_number);
         let touched: Vec<TaskId> = self
             .tasks
             .iter()
@@ -115,7 +116,7 @@ impl Engine {
             .map(|(id, _)| id)
             .collect();
         for id in touched {
-            self.change(id, |task| task.rewind(to.number));
+            self.change(id, |task| task.rewind(stays));
         }
     }
 
@@ -394,6 +395,7 @@ impl Engine {
             refused: Vec::new(),
             refusal: None,
             confirmed: None,
+            denied: 0,
             read_wanted,
         };
         self.change(id, |task| task.state = TaskState::Awaiting(published));

@@ -66,8 +66,12 @@ pub enum Effect {
     Fetch {
         /// The task.
         task: TaskId,
+        /// Its contract: a response of another task at this address is none of it.
+        of: Address,
         /// The response.
         response: Address,
+        /// The cursor: whether it is confirmed is asked there, where the log stream is.
+        at: BlockRef,
     },
     /// Check an output that is on disk.
     Check {
@@ -84,6 +88,8 @@ pub enum Effect {
         task: TaskId,
         /// Its contract.
         address: Address,
+        /// The cursor: what is read there can be taken back with it.
+        at: BlockRef,
     },
 }
 
@@ -140,7 +146,7 @@ impl Effect {
             Self::Sign { slot, seq, .. } => EffectKey::Sign(*slot, *seq),
             Self::Broadcast { slot, seq } => EffectKey::Broadcast(*slot, *seq),
             Self::View { wallet, .. } => EffectKey::View(*wallet),
-            Self::Fetch { task, response } => EffectKey::Fetch(*task, *response),
+            Self::Fetch { task, response, .. } => EffectKey::Fetch(*task, *response),
             Self::Check { task, response, .. } => EffectKey::Check(*task, *response),
             Self::ReadTask { task, .. } => EffectKey::ReadTask(*task),
         }

@@ -373,6 +373,4 @@ pub struct Offer {
     pub payment: Wei,
     /// Where the output is, in the provider's words.
     pub url: String,
-    /// Whether the chain calls the response confirmed.
-    pub confirmed: bool,
 }

@@ -5,8 +5,8 @@
 use alloy::primitives::{Address, B256};
 
 use crate::units::{
-    Call, Fees, LaneView, LogRead, Nonce, SendOutcome, Seq, Slot, Survey, TaskFacts, TaskId,
-    Timestamp, Wei,
+    BlockRef, Call, Fees, LaneView, LogRead, Nonce, SendOutcome, Seq, Slot, Survey, TaskFacts,
+    TaskId, Timestamp, Wei,
 };
 
 use super::{Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Verdict};
@@ -111,6 +111,8 @@ pub enum Input {
         response: Address,
         /// What the response's contract says.
         offer: Offer,
+        /// The block at which the chain calls the response confirmed, if it does.
+        confirmed_at: Option<BlockRef>,
         /// SHA-256 of the output.
         sha256: B256,
         /// Its size in bytes.
@@ -122,8 +124,8 @@ pub enum Input {
         task: TaskId,
         /// The response.
         response: Address,
-        /// What its contract says, if that could be read.
-        offer: Option<Offer>,
+        /// The block at which the chain calls the response confirmed, if it does.
+        confirmed_at: Option<BlockRef>,
         /// Why, as printable text.
         reason: String,
         /// Whether trying again may help.

@@ -34,6 +34,7 @@ mod tasks;
 mod timers;
 mod transitions;
 mod transitions_chain;
+mod transitions_slots;
 mod verdict;
 mod waiting;
 

@@ -5,7 +5,7 @@ use alloy::primitives::B256;
 use crate::units::{Revert, Wei};
 
 use super::retry::RoundEnd;
-use super::task::{Candidate, Ending, Published, Response, Stage, Task, TaskState};
+use super::task::{Candidate, Ending, MOST_DENIED, Published, Response, Stage, Task, TaskState};
 use super::{FailReason, Offer, Outcome, Verdict};
 
 impl Task {
@@ -28,10 +28,7 @@ impl Task {
 
     /// Keeps what was fetched.
     pub(super) fn fetched(&mut self, offer: &Offer, sha256: B256) {
-        if let TaskState::Checking { published, response, stage } = &mut self.state {
-            if offer.confirmed && published.confirmed.is_none() {
-                published.confirmed = Some((response.address, response.block));
-            }
+        if let TaskState::Checking { stage, .. } = &mut self.state {
             *stage = Stage::Fetched { offer: offer.clone(), sha256 };
         }
     }
@@ -117,22 +114,22 @@ impl Task {
     /// The confirm is final: the task closes with the chosen response paid.
     pub(super) fn confirm_is_final(&mut self) {
         if let TaskState::Confirming { published, candidate, .. } = &self.state {
-            let outcome = Outcome::Confirmed {
-                response: candidate.response.address,
-                sha256: candidate.sha256,
-                paid: candidate.price,
-            };
-            let end = Ending::Done(outcome);
-            self.state = TaskState::Closing { published: published.clone(), end, after: 0 };
+            self.state = candidate.closing(published.clone(), 0);
         }
     }
 
-    /// The contract refused the confirm: if a response is confirmed already, the task is read
-    /// again; else nothing was paid and nothing will be.
+    /// The contract refused the confirm. If the response is known to be confirmed, it is paid.
+    /// Else the task and its response are read again, as somebody may have confirmed it; a second
+    /// refusal says that nothing was paid and nothing will be.
     pub(super) fn confirm_was_refused(&mut self, revert: &Revert) {
         let TaskState::Confirming { published, candidate, .. } = &self.state else { return };
         let mut published = published.clone();
-        if matches!(revert, Revert::AlreadyConfirmed | Revert::AlreadyFinalized) {
+        if let Some(after) = published.confirmed_at(candidate.response.address) {
+            self.state = candidate.closing(published, after);
+            return;
+        }
+        published.denied += 1;
+        if published.denied < MOST_DENIED {
             published.read_wanted = true;
             published.queue.push_front(candidate.response);
             self.state = published.look();
@@ -151,12 +148,6 @@ impl Task {
             return;
         };
         let Some(after) = published.confirmed_at(candidate.response.address) else { return };
-        let outcome = Outcome::Confirmed {
-            response: candidate.response.address,
-            sha256: candidate.sha256,
-            paid: candidate.price,
-        };
-        let published = published.clone();
-        self.state = TaskState::Closing { published, end: Ending::Done(outcome), after };
+        self.state = candidate.closing(published.clone(), after);
     }
 }

@@ -137,6 +137,16 @@ impl Publication {
         self.versions.last().map(|(seq, _)| *seq)
     }
 
+    /// The hash of this version.
+    pub(super) fn hash_of(&self, seq: Seq) -> Option<B256> {
+        self.versions.iter().find(|(known, _)| *known == seq).map(|(_, hash)| *hash)
+    }
+
+    /// Whether the registry logs it when it has gone well.
+    pub(super) const fn is_logged(&self) -> bool {
+        matches!(self.call, Call::PublishTask { .. } | Call::ConfirmResponse { .. })
+    }
+
     /// The version with this transaction hash.
     pub(super) fn version_of(&self, hash: B256) -> Option<Seq> {
         self.versions.iter().find(|(_, known)| *known == hash).map(|(seq, _)| *seq)

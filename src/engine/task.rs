@@ -9,6 +9,9 @@ use crate::units::{BlockRef, ChainTime, KeyHash, Nonce, Round, Timestamp, Wei};
 use super::retry::RoundEnd;
 use super::{FailReason, Offer, Outcome};
 
+/// How many refused confirms end a round: after the first one everything is looked at again.
+pub(super) const MOST_DENIED: u32 = 2;
+
 /// How often an output is fetched before it counts as unreadable.
 pub(super) const FETCH_TRIES: u32 = 6;
 
@@ -111,6 +114,8 @@ pub(super) struct Published {
     pub refusal: Option<FailReason>,
     /// Which response the chain calls confirmed, and in which block.
     pub confirmed: Option<(Address, BlockRef)>,
+    /// How many confirms of ours the contract has refused for good.
+    pub denied: u32,
     /// Whether it is to be read directly.
     pub read_wanted: bool,
 }
@@ -241,6 +246,15 @@ impl Task {
                 published.refused.contains(&response)
                     || published.queue.iter().any(|queued| queued.address == response)
             })
+    }
+}
+
+impl Candidate {
+    /// The state of a task that was paid for this response, once the height `after` is final.
+    pub(super) const fn closing(&self, published: Published, after: u64) -> TaskState {
+        let (response, sha256) = (self.response.address, self.sha256);
+        let outcome = Outcome::Confirmed { response, sha256, paid: self.price };
+        TaskState::Closing { published, end: Ending::Done(outcome), after }
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 
-use crate::units::{Revert, Round, TaskId};
+use crate::units::{BlockRef, Revert, Round, TaskId};
 
 use super::retry::{RoundEnd, next_round};
 use super::step::rule;
 use super::task::{Ending, FETCH_TRIES, Stage, Task, TaskState};
 use super::{Engine, Event, FailReason, Input, ItemEntry, Outcome, PinFailure, Turn, Verdict};
-use super::{Expansion, ItemFate, Offer};
+use super::{Expansion, ItemFate};
 
 /// The wait before an output is fetched for the second time; it doubles from then on.
 const FETCH_BASE: Duration = Duration::from_secs(1);
@@ -49,13 +49,14 @@ impl Engine {
             }
             Input::Sent { wallet, sends } => self.on_sent(wallet, &sends, turn),
             Input::Viewed { wallet, asked, view } => self.on_view(wallet, &asked, &view, turn),
-            Input::Fetched { task, response, offer, sha256, len } => {
+            Input::Fetched { task, response, offer, confirmed_at, sha256, len } => {
                 if self.fetching(task, response).is_some() {
+                    self.note_confirmed((task, response), confirmed_at, turn);
                     self.emit(turn, Event::OutputFetched { task, response, offer, sha256, len });
                 }
             }
-            Input::FetchFailed { task, response, offer, reason, transient } => {
-                self.on_fetch_failure((task, response), offer, (reason, transient), turn);
+            Input::FetchFailed { task, response, confirmed_at, reason, transient } => {
+                self.on_fetch_failure((task, response), confirmed_at, (reason, transient), turn);
             }
             Input::Checked { task, response, verdict } => {
                 if self.is_fetched(task, response) {
@@ -155,10 +156,11 @@ impl Engine {
         }
     }
 
-    /// A publication that the contract undid for good: only lateness can go better next time.
+    /// A publication that the contract undid for good: lateness and too little gas can go better
+    /// next time.
     pub(super) fn on_publish_revert(&mut self, id: TaskId, revert: &Revert, turn: &mut Turn) {
         let reason = FailReason::PublishError(format!("the contract refused it: {revert}"));
-        let may_retry = *revert == Revert::Expired;
+        let may_retry = matches!(revert, Revert::Expired | Revert::OutOfGas);
         self.end_round(id, RoundEnd { reason, may_retry }, turn);
     }
 
@@ -183,7 +185,7 @@ impl Engine {
     fn on_fetch_failure(
         &mut self,
         (task, response): (TaskId, Address),
-        offer: Option<Offer>,
+        confirmed_at: Option<BlockRef>,
         (reason, transient): (String, bool),
         turn: &mut Turn,
     ) {
@@ -193,9 +195,7 @@ impl Engine {
             self.emit(turn, Event::FetchFailed { task, response, reason, again_at });
             return;
         }
-        if offer.is_some_and(|offer| offer.confirmed) && !self.is_confirmed(task, response) {
-            self.note_confirmed(task, response, turn);
-        }
+        self.note_confirmed((task, response), confirmed_at, turn);
         let verdict = Verdict::Unreadable { reason };
         self.emit(turn, Event::OutputChecked { task, response, verdict });
         self.follow(task, turn);
@@ -206,13 +206,24 @@ impl Engine {
         published.is_some_and(|published| published.confirmed_at(response).is_some())
     }
 
-    /// The chain was read, not watched: the response's own block is the best that is known.
-    fn note_confirmed(&mut self, task: TaskId, response: Address, turn: &mut Turn) {
-        let state = self.tasks.get(task).map(|task| &task.state);
-        if let Some(TaskState::Checking { response: current, .. }) = state {
-            let block = current.block;
+    /// The chain was read, not watched: believed if the log stream still stands on that block.
+    fn note_confirmed(
+        &mut self,
+        (task, response): (TaskId, Address),
+        at: Option<BlockRef>,
+        turn: &mut Turn,
+    ) {
+        let known = at.filter(|block| self.has_passed(*block));
+        if let Some(block) = known.filter(|_| !self.is_confirmed(task, response)) {
             self.emit(turn, Event::ResponseConfirmed { task, response, block, tx_hash: None });
         }
+    }
+
+    /// Whether this block is among those that the log stream has come through and that stand.
+    ///
+    /// What was read elsewhere may be of a branch that is gone, and no rewind would take it back.
+    pub(super) fn has_passed(&self, block: BlockRef) -> bool {
+        self.ring.iter().rev().any(|passed| *passed == block)
     }
 
     /// Takes the steps that follow at once from where a task stands: the choice once the response

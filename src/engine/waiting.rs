@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::units::{Nonce, TaskId};
+use crate::units::{BlockRef, Nonce, TaskId};
 
 use super::effect::Effect;
 use super::lane::Lane;
@@ -65,10 +65,11 @@ impl Engine {
                 Some(Effect::Pin { task: id, round: task.round, key: self.key_for(id)? })
             }
             TaskState::Awaiting(published) if published.read_wanted => {
-                Some(Effect::ReadTask { task: id, address: published.address })
+                Some(Effect::ReadTask { task: id, address: published.address, at: self.cursor()? })
             }
-            TaskState::Checking { response, stage: Stage::Fetching { .. }, .. } => {
-                Some(Effect::Fetch { task: id, response: response.address })
+            TaskState::Checking { published, response, stage: Stage::Fetching { .. } } => {
+                let (of, at) = (published.address, self.cursor()?);
+                Some(Effect::Fetch { task: id, of, response: response.address, at })
             }
             TaskState::Checking { response, stage: Stage::Fetched { sha256, .. }, .. } => {
                 Some(Effect::Check { task: id, response: response.address, sha256: *sha256 })
@@ -83,6 +84,11 @@ impl Engine {
             | TaskState::Confirming { .. }
             | TaskState::Closing { .. } => None,
         }
+    }
+
+    /// The last block that the log stream was read to.
+    fn cursor(&self) -> Option<BlockRef> {
+        self.ring.back().copied()
     }
 
     /// The key of a task's present round.

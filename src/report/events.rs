@@ -161,9 +161,12 @@ impl EventStream {
             Verdict::Accepted => return Vec::new(),
             Verdict::Rejected { reason } | Verdict::Unreadable { reason } => reason,
         };
-        let offer = self.tally.task(id).and_then(|task| task.offer.as_ref());
+        let task = self.tally.task(id);
+        let offer = task.and_then(|task| task.offer.as_ref());
         let offer = offer.filter(|(of, _)| *of == response).map(|(_, offer)| offer);
-        let paid = offer.filter(|offer| offer.confirmed).map(|offer| offer.payment);
+        let confirmed = task.and_then(|task| task.confirmed);
+        let is_paid = confirmed.is_some_and(|confirmed| confirmed.response == response);
+        let paid = offer.filter(|_| is_paid).map(|offer| offer.payment);
         let fields = json!({
             "response": response, "provider": offer.map(|offer| offer.provider),
             "paid": paid.is_some(), "paid_wei": paid.unwrap_or_default(), "reason": why,
@@ -239,7 +242,7 @@ impl EventStream {
                     "response": response, "provider": provider, "paid_wei": paid,
                     "gas_wei": task.map(|task| task.gas).unwrap_or_default(),
                     "ms": task.and_then(|task| latency(task, at)),
-                    "tx": task.and_then(|task| task.confirmed).and_then(|(tx, _)| tx),
+                    "tx": task.and_then(|task| task.confirmed).and_then(|confirmed| confirmed.tx),
                 });
                 self.about(id, "task_confirmed", fields)
             }

@@ -23,6 +23,17 @@ pub enum Reached {
     Responded,
 }
 
+/// A response that the chain calls confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The response.
+    pub response: Address,
+    /// The transaction of ours that did it, if one did.
+    pub tx: Option<B256>,
+    /// When we learned of it.
+    pub at: Timestamp,
+}
+
 /// A task that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenTask {
@@ -44,8 +55,8 @@ pub struct OpenTask {
     pub expiry: Option<ChainTime>,
     /// The last response that was read.
     pub offer: Option<(Address, Offer)>,
-    /// The transaction of ours that confirmed it, once confirmed; and when.
-    pub confirmed: Option<(Option<B256>, Timestamp)>,
+    /// Which response is confirmed, once one is.
+    pub confirmed: Option<Confirmed>,
     /// Whether a confirm of ours was bound to a slot.
     pub confirms: bool,
     /// Gas of all its final transactions.
@@ -214,7 +225,7 @@ pub fn paid(outcome: &Outcome) -> Wei {
 
 /// From publication to confirmation, in milliseconds.
 pub(super) fn latency(task: &OpenTask, done: Timestamp) -> Option<u32> {
-    let end = task.confirmed.map_or(done, |(_, at)| at);
+    let end = task.confirmed.map_or(done, |confirmed| confirmed.at);
     let span = end.since(task.published_at?);
     Some(u32::try_from(span.as_millis()).unwrap_or(u32::MAX))
 }

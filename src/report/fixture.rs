@@ -113,7 +113,6 @@ fn fetched(item: u32, provider: u8, payment: &str) -> Event {
         provider: address(provider),
         payment: ogpu(payment),
         url: "https://one.example/ipfs/Qm".into(),
-        confirmed: false,
     };
     let (response, sha256) = (address(20 + provider), B256::ZERO);
     Event::OutputFetched { task: task(item), response, offer, sha256, len: 5 }

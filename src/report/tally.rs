@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 
-use super::figures::{Failure, Money, OpenTask, Reached, RunFacts, StepTally, latency, paid};
+use super::figures::{
+    Confirmed, Failure, Money, OpenTask, Reached, RunFacts, StepTally, latency, paid,
+};
 use super::layout::Coin;
 use crate::engine::{Event, Expansion, ItemEntry, ItemFate, Outcome, RunHeader, RunOutcome};
 use crate::plan::{Schedule, StepRule};
@@ -180,8 +182,9 @@ impl Tally {
             Event::OutputFetched { task, response, offer, .. } => {
                 self.with(*task, |task| task.offer = Some((*response, offer.clone())));
             }
-            Event::ResponseConfirmed { task, tx_hash, .. } => self.with(*task, |task| {
-                task.confirmed = Some((tx_hash.filter(|_| task.confirms), at));
+            Event::ResponseConfirmed { task, response, tx_hash, .. } => self.with(*task, |task| {
+                let tx = tx_hash.filter(|_| task.confirms);
+                task.confirmed = Some(Confirmed { response: *response, tx, at });
             }),
             Event::RoundOpened { task, round, payment, .. } => self.again(*task, *round, *payment),
             Event::TaskDone { task, outcome } => self.done(*task, outcome, at),

@@ -107,9 +107,11 @@ fn of_slots() -> Vec<BoxedStrategy<Event>> {
 }
 
 fn of_tasks() -> Vec<BoxedStrategy<Event>> {
-    let offer = (address(), wei(), text(), any::<bool>()).prop_map(
-        |(provider, payment, url, confirmed)| Offer { provider, payment, url, confirmed },
-    );
+    let offer = (address(), wei(), text()).prop_map(|(provider, payment, url)| Offer {
+        provider,
+        payment,
+        url,
+    });
     let named = || (task(), address());
     let verdict = prop_oneof![
         Just(Verdict::Accepted),

@@ -102,6 +102,8 @@ pub enum Revert {
     AlreadyConfirmed,
     /// The task has ended already.
     AlreadyFinalized,
+    /// The gas limit was too low: nothing is wrong with the call.
+    OutOfGas,
     /// A reason that nothing is known about, as printable text.
     Other(String),
 }
@@ -117,6 +119,7 @@ impl std::fmt::Display for Revert {
             Self::InsufficientBalance => "InsufficientBalance",
             Self::AlreadyConfirmed => "AlreadyConfirmed",
             Self::AlreadyFinalized => "AlreadyFinalized",
+            Self::OutOfGas => "out of gas",
             Self::Other(reason) => reason,
         })
     }
@@ -226,7 +229,7 @@ pub struct ResponseFacts {
     pub url: String,
     /// What the provider asks, in wei.
     pub payment: Wei,
-    /// Whether it is confirmed.
+    /// Whether it is confirmed at the block that was asked about; no if that block is gone.
     pub confirmed: bool,
 }
 

@@ -195,13 +195,19 @@ async fn publications_are_seen_in_the_log_and_in_the_view() {
 
     let vault = net.chain.vault_of(net.wallet).await.unwrap();
     assert_eq!(vault.frozen, coins(5));
-    let facts = net.chain.read_tasks(tasks.clone()).await.unwrap();
+    let at = page.to;
+    let facts = net.chain.read_tasks(tasks.clone(), at).await.unwrap();
     for (task, facts) in tasks.iter().zip(facts) {
         let facts = facts.unwrap();
         assert_eq!((facts.task, facts.status, facts.attempts), (*task, TaskStatus::New, 0));
     }
-    let nobody = net.chain.read_tasks(vec![Address::repeat_byte(3)]).await.unwrap();
+    let nobody = net.chain.read_tasks(vec![Address::repeat_byte(3)], at).await.unwrap();
     assert_eq!(nobody, [None]);
+    let earlier = net.chain.read_tasks(tasks[..1].to_vec(), cursor).await.unwrap();
+    assert_eq!(earlier, [None], "it was not there yet");
+    let gone = BlockRef { hash: B256::ZERO, ..at };
+    let lost = net.chain.read_tasks(tasks[..1].to_vec(), gone).await.unwrap();
+    assert_eq!(lost, [None], "that block is no more");
 }
 
 #[tokio::test]
@@ -230,12 +236,18 @@ async fn a_response_is_seen_and_read() {
         found = tokio::time::timeout(Duration::from_secs(20), collect) => found.unwrap(),
         done = net.town.work() => panic!("the providers stopped: {done:?}"),
     };
-    let facts = net.chain.read_responses(vec![response, Address::ZERO]).await.unwrap();
+    let at = net.head().await;
+    let facts = net.chain.read_responses(vec![response, Address::ZERO], at).await.unwrap();
     let read = facts[0].clone().unwrap();
     assert_eq!((read.response, read.task), (response, task));
     assert!(read.url.starts_with("http://devnet.invalid/ipfs/"), "{}", read.url);
     assert_eq!(facts[1], None);
-    let task = net.chain.read_tasks(vec![task]).await.unwrap()[0].clone().unwrap();
+    assert!(read.confirmed, "this source pays by itself");
+    for before in [cursor, BlockRef { hash: B256::ZERO, ..at }] {
+        let facts = net.chain.read_responses(vec![response], before).await.unwrap();
+        assert!(!facts[0].clone().unwrap().confirmed, "not at that block");
+    }
+    let task = net.chain.read_tasks(vec![task], at).await.unwrap()[0].clone().unwrap();
     assert_eq!((task.responses, task.attempts), (vec![response], 1));
 }
 

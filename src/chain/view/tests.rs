@@ -159,7 +159,7 @@ async fn a_reverted_transaction_is_explained_by_running_it_again() {
 
     node.facts().receipts.get_mut(&hash(1)).unwrap()["gasUsed"] = json!("0x5208");
     let view = look_at(&node, &[hash(1)]).await.unwrap();
-    assert_eq!(status(view), ReceiptStatus::Reverted(Revert::Other("out of gas".into())));
+    assert_eq!(status(view), ReceiptStatus::Reverted(Revert::OutOfGas));
 }
 
 #[tokio::test(start_paused = true)]

@@ -337,14 +337,18 @@ impl Chain for Stage {
     async fn read_responses(
         &self,
         responses: Vec<Address>,
+        _: BlockRef,
     ) -> Result<Vec<Option<ResponseFacts>>, ChainError> {
         let state = self.ask()?;
         Ok(responses.iter().map(|response| state.responses.get(response).cloned()).collect())
     }
 
-    async fn read_tasks(&self, tasks: Vec<Address>) -> Result<Vec<Option<TaskFacts>>, ChainError> {
+    async fn read_tasks(
+        &self,
+        tasks: Vec<Address>,
+        at: BlockRef,
+    ) -> Result<Vec<Option<TaskFacts>>, ChainError> {
         let state = self.ask()?;
-        let at = state.blocks.last().unwrap().at;
         let facts = |task: Address| {
             let responses: Vec<Address> =
                 state.responses.values().filter(|r| r.task == task).map(|r| r.response).collect();

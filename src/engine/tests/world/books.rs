@@ -120,7 +120,7 @@ impl World {
             let Event::TaskDone { task, outcome } = event else { continue };
             spent = spent.saturating_add(outcome.paid().unwrap_or_default());
             if let Outcome::Confirmed { response, sha256, .. } = outcome {
-                assert!(self.chain.is_confirmed(*response), "S4: {task} says confirmed");
+                assert!(self.chain.has_confirmed(*response), "S4: {task} says confirmed");
                 assert_eq!(*sha256, keccak256(response), "S4: {task} has another output");
             }
         }

@@ -194,8 +194,24 @@ impl Chain {
         self.logs.iter().any(|log| log.seen == *wanted)
     }
 
-    pub(super) fn is_confirmed(&self, response: Address) -> bool {
+    pub(super) fn has_confirmed(&self, response: Address) -> bool {
         self.has_seen(&Seen::ResponseConfirmed { response })
+    }
+
+    /// Whether `response` is confirmed at the block `at`; no if that block is gone.
+    pub(super) fn is_confirmed(&self, response: Address, at: BlockRef) -> bool {
+        self.stands(&at) && self.has_seen_by(&Seen::ResponseConfirmed { response }, at.number)
+    }
+
+    fn has_seen_by(&self, wanted: &Seen, height: u64) -> bool {
+        self.logs.iter().any(|log| log.height as u64 <= height && log.seen == *wanted)
+    }
+
+    fn stands(&self, block: &BlockRef) -> bool {
+        usize::try_from(block.number)
+            .ok()
+            .and_then(|number| self.blocks.get(number))
+            .is_some_and(|known| known.at == *block)
     }
 
     fn response_of(task: Address) -> Address {
@@ -278,14 +294,8 @@ impl Chain {
 
     pub(in super::super) fn read_logs(&self, ring: &[BlockRef]) -> Option<LogRead> {
         let cursor = *ring.last()?;
-        let stands = |block: &BlockRef| {
-            usize::try_from(block.number)
-                .ok()
-                .and_then(|number| self.blocks.get(number))
-                .is_some_and(|known| known.at == *block)
-        };
-        if !stands(&cursor) {
-            let common = ring.iter().rev().find(|block| stands(block))?;
+        if !self.stands(&cursor) {
+            let common = ring.iter().rev().find(|block| self.stands(block))?;
             return Some(LogRead::Rewound(*common));
         }
         let head = self.head();
@@ -336,16 +346,18 @@ impl Chain {
         }
     }
 
-    pub(super) fn facts(&self, address: Address) -> TaskFacts {
+    /// A task as it is at the block `block`; nothing if that block is gone.
+    pub(super) fn facts(&self, address: Address, block: BlockRef) -> Option<TaskFacts> {
         let response = Self::response_of(address);
-        let responded = self.has_seen(&Seen::ResponseSubmitted { response, task: address });
-        TaskFacts {
+        let submitted = Seen::ResponseSubmitted { response, task: address };
+        let responded = self.has_seen_by(&submitted, block.number);
+        self.stands(&block).then(|| TaskFacts {
             task: address,
-            block: self.head().at,
+            block,
             status: if responded { TaskStatus::Responded } else { TaskStatus::New },
             attempts: u64::from(responded),
             responses: if responded { vec![response] } else { vec![] },
-        }
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use alloy::primitives::{Address, B256, keccak256};
 use super::chain::Tx;
 use super::{PAYMENT, WALLET, World};
 use crate::engine::{Effect, Event, Expansion, Input, ItemEntry, ItemFate, Offer, Verdict, Window};
-use crate::units::{Call, ItemKey, SendOutcome, Seq, Slot, TaskId, TaskKey, Wei};
+use crate::units::{BlockRef, Call, ItemKey, SendOutcome, Seq, Slot, TaskId, TaskKey, Wei};
 
 impl World {
     /// Does what the engine waits on, and brings the news now, later, twice, or never.
@@ -56,27 +56,28 @@ impl World {
                 let view = self.chain.view(hashes);
                 Input::Viewed { wallet: *wallet, asked: hashes.clone(), view }
             }
-            Effect::Fetch { task, response } => self.fetched(*task, *response),
+            Effect::Fetch { task, response, at, .. } => self.fetched(*task, *response, *at),
             Effect::Check { task, response, .. } => {
                 let wrong = self.wrong_items.contains(task);
                 let rejected = Verdict::Rejected { reason: "wrong".into() };
                 let verdict = if wrong { rejected } else { Verdict::Accepted };
                 Input::Checked { task: *task, response: *response, verdict }
             }
-            Effect::ReadTask { task, address } => {
-                Input::TaskRead { task: *task, facts: self.chain.facts(*address) }
+            Effect::ReadTask { task, address, at } => {
+                Input::TaskRead { task: *task, facts: self.chain.facts(*address, *at)? }
             }
         })
     }
 
-    fn fetched(&self, task: TaskId, response: Address) -> Input {
+    fn fetched(&self, task: TaskId, response: Address, at: BlockRef) -> Input {
         let offer = Offer {
             provider: Address::ZERO,
             payment: Wei::from_u128(PAYMENT - 1),
             url: "http://devnet.invalid/ipfs/x".into(),
-            confirmed: self.chain.is_confirmed(response),
         };
-        Input::Fetched { task, response, offer, sha256: keccak256(response), len: 2 }
+        let confirmed_at = self.chain.is_confirmed(response, at).then_some(at);
+        let sha256 = keccak256(response);
+        Input::Fetched { task, response, offer, confirmed_at, sha256, len: 2 }
     }
 
     /// Whose slot it is, by the journal that binds it.

@@ -1,0 +1,223 @@
+//! From (state, input) to facts: slots, by what was signed, sent and viewed.
+
+use alloy::primitives::{Address, B256};
+
+use crate::units::{
+    BlockRef, LaneView, Nonce, Purpose, Receipt, ReceiptStatus, SendOutcome, Seq, Slot, Wei,
+};
+
+use super::admission::fees;
+use super::publication::{Next, Owner, Publication, PublicationState, after_send, bumped};
+use super::verdict::{SlotVerdict, judge};
+use super::{Engine, Event, SendNote, SlotEnd, Turn};
+
+/// The most versions of one slot (safety.md, section 7).
+const MOST_VERSIONS: usize = 12;
+/// So many views must find a slot used up by nothing that we know before that is believed.
+const UNEXPLAINED_VIEWS: u32 = 3;
+
+impl Engine {
+    /// Takes a signed version if it is the one that the slot waits for.
+    pub(super) fn on_signed(&mut self, event: Event, turn: &mut Turn) {
+        let Event::VersionSigned { slot, seq, call, fees, .. } = &event else { return };
+        let waits = self.publication(*slot).is_some_and(|publication| {
+            publication.state == PublicationState::Reserved
+                && publication.next_seq() == *seq
+                && publication.call == *call
+                && publication.fees == *fees
+        });
+        if waits {
+            self.emit(turn, event);
+        }
+    }
+
+    pub(super) fn publication(&self, slot: Slot) -> Option<&Publication> {
+        let lane = self.lane.as_ref().filter(|lane| lane.wallet == slot.wallet)?;
+        lane.slots.get(&slot.nonce)
+    }
+
+    /// Notes what endpoints said of slots that are still pending.
+    pub(super) fn on_sent(
+        &mut self,
+        wallet: Address,
+        sends: &[(Nonce, Seq, SendOutcome)],
+        turn: &mut Turn,
+    ) {
+        let notes: Vec<SendNote> = sends
+            .iter()
+            .filter(|(nonce, seq, _)| {
+                self.publication(Slot { wallet, nonce: *nonce }).is_some_and(|publication| {
+                    publication.state == PublicationState::Signed
+                        && publication.newest() == Some(*seq)
+                })
+            })
+            .map(|(nonce, seq, outcome)| SendNote { nonce: *nonce, seq: *seq, outcome: *outcome })
+            .collect();
+        if notes.is_empty() {
+            return;
+        }
+        self.emit(turn, Event::Sent { wallet, sends: notes.clone() });
+        for note in notes {
+            let versions = self
+                .publication(Slot { wallet, nonce: note.nonce })
+                .map_or(0, |publication| publication.versions.len());
+            if after_send(note.outcome, versions) == Next::Bump {
+                self.consider_bump(note.nonce, true, turn);
+            }
+        }
+    }
+
+    /// Raises the fees of a slot if it holds up its lane and the market asks for more, or if a
+    /// node has just refused them.
+    pub(super) fn consider_bump(&mut self, nonce: Nonce, refused: bool, turn: &mut Turn) {
+        let (Some(lane), Some((_, survey))) = (&self.lane, &self.survey) else { return };
+        let Some(publication) = lane.slots.get(&nonce) else { return };
+        let bumpable = lane.lowest_pending() == Some(nonce)
+            && publication.state == PublicationState::Held
+            && publication.versions.len() < MOST_VERSIONS
+            && publication.owner != Owner::OtherRun;
+        let market = fees(survey, publication.fees.gas_limit);
+        let outbid = market.max_fee_per_gas > publication.fees.max_fee_per_gas;
+        if !bumpable || !(refused || outbid) {
+            return;
+        }
+        let raised = bumped(publication.fees, market);
+        let (old, new) = (publication.gas_ceiling(), raised.ceiling());
+        let extra = new.and_then(|new| new.checked_sub(old));
+        let committed = self.ledger.committed();
+        let within_cap = extra.is_some_and(|extra| {
+            self.cap.is_none_or(|cap| committed.saturating_add(extra) <= cap)
+                && extra <= self.purse.wallet
+        });
+        if within_cap {
+            let slot = lane.slot(nonce);
+            let call = publication.call.clone();
+            self.emit(turn, Event::VersionWanted { slot, call, fees: raised });
+        }
+    }
+
+    pub(super) fn note_mined(
+        &mut self,
+        slot: Slot,
+        seq: Seq,
+        (block, ok): (BlockRef, bool),
+        turn: &mut Turn,
+    ) {
+        let state = PublicationState::Mined { seq, block, ok };
+        if self.publication(slot).is_some_and(|publication| publication.state != state) {
+            self.emit(turn, Event::SlotMined { slot, seq, block, ok });
+        }
+    }
+
+    /// Judges the slots that a view was asked about.
+    pub(super) fn on_view(
+        &mut self,
+        wallet: Address,
+        asked: &[B256],
+        view: &LaneView,
+        turn: &mut Turn,
+    ) {
+        if self.lane.as_ref().is_none_or(|lane| lane.wallet != wallet) {
+            return;
+        }
+        let mut nonces: Vec<Nonce> =
+            asked.iter().filter_map(|hash| self.by_hash.get(hash).copied()).collect();
+        nonces.sort_unstable();
+        nonces.dedup();
+        let unexplained = nonces.iter().copied().filter(|n| self.is_unexplained(*n, asked, view));
+        self.emit(
+            turn,
+            Event::LaneViewed {
+                wallet,
+                head: view.head,
+                count: view.count,
+                final_count: view.final_count,
+                unexplained: unexplained.collect(),
+            },
+        );
+        for nonce in nonces {
+            self.on_verdict(Slot { wallet, nonce }, view, turn);
+        }
+    }
+
+    /// Whether every version of a slot was asked about, and the view says that it is finally used
+    /// up by none of them.
+    fn is_unexplained(&self, nonce: Nonce, asked: &[B256], view: &LaneView) -> bool {
+        let publication = self.lane.as_ref().and_then(|lane| lane.slots.get(&nonce));
+        publication.is_some_and(|publication| {
+            publication.versions.iter().all(|(_, hash)| asked.contains(hash))
+                && judge(nonce, publication.versions.iter().copied(), view)
+                    == SlotVerdict::Unexplained
+        })
+    }
+
+    fn on_verdict(&mut self, slot: Slot, view: &LaneView, turn: &mut Turn) {
+        let Some(publication) = self.publication(slot) else { return };
+        let owner = publication.owner;
+        match judge(slot.nonce, publication.versions.iter().copied(), view) {
+            SlotVerdict::Open => {
+                // Of these the stream never tells; a node that is behind costs one repeat.
+                let gone = match publication.state {
+                    PublicationState::Mined { block, ok, .. } => {
+                        (!ok || !publication.is_logged()) && block.number <= view.head.number
+                    }
+                    PublicationState::Reserved
+                    | PublicationState::Signed
+                    | PublicationState::Cooling
+                    | PublicationState::Held => false,
+                };
+                if gone {
+                    self.emit(turn, Event::SlotReopened { slot });
+                }
+            }
+            SlotVerdict::Nothing => {}
+            SlotVerdict::Unexplained => {
+                if publication.unexplained >= UNEXPLAINED_VIEWS {
+                    let (end, gas_paid) = (SlotEnd::Foreign, Wei::ZERO);
+                    self.emit(turn, Event::SlotFinal { slot, end, gas_paid });
+                }
+            }
+            SlotVerdict::Mined(seq, receipt) => {
+                self.note_receipt((slot, seq), owner, receipt, turn);
+            }
+            SlotVerdict::Final(seq, receipt) => {
+                self.note_receipt((slot, seq), owner, receipt, turn);
+                let end = match &receipt.status {
+                    ReceiptStatus::Ok => SlotEnd::Ok { seq },
+                    ReceiptStatus::Reverted(revert) => {
+                        SlotEnd::Reverted { seq, revert: revert.clone() }
+                    }
+                };
+                let gas_paid = receipt.gas_paid;
+                self.emit(turn, Event::SlotFinal { slot, end, gas_paid });
+                self.after_final(owner, &receipt.status, turn);
+            }
+        }
+    }
+
+    fn note_receipt(
+        &mut self,
+        (slot, seq): (Slot, Seq),
+        owner: Owner,
+        receipt: &Receipt,
+        turn: &mut Turn,
+    ) {
+        let ok = receipt.status == ReceiptStatus::Ok;
+        self.note_mined(slot, seq, (receipt.block, ok), turn);
+        if let Some(address) = receipt.published.filter(|_| ok) {
+            self.note_published(owner, address, (receipt.block, receipt.tx_hash), turn);
+        }
+    }
+
+    /// What a final slot means for its task.
+    fn after_final(&mut self, owner: Owner, status: &ReceiptStatus, turn: &mut Turn) {
+        let Owner::Task { task, round, purpose, .. } = owner else { return };
+        let current = self.tasks.get(task).is_some_and(|t| t.round == round);
+        match (purpose, status) {
+            (Purpose::Publish, ReceiptStatus::Reverted(revert)) if current => {
+                self.on_publish_revert(task, revert, turn);
+            }
+            _ => self.follow(task, turn),
+        }
+    }
+}
