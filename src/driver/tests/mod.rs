@@ -2,7 +2,9 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it is about")]
 
+mod fuzz;
 mod scene;
+mod sim;
 mod stage;
 
 use std::sync::Mutex;
@@ -13,6 +15,11 @@ use super::*;
 use crate::store::Refusal;
 use scene::Scene;
 use stage::{GENESIS, held};
+
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment how much to do")]
+fn setting_of_the_test(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
 
 /// What the three steps buy, each once.
 fn all_of_it() -> Vec<String> {
