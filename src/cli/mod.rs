@@ -144,7 +144,7 @@ fn enter(directory: Option<&std::path::Path>) -> Result<PathBuf, Failure> {
 /// threads of its own.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     /// Each thread keeps memory of its own, so few of them hold much less of it than many.
-    const BLOCKING_THREADS: usize = 8;
+    const BLOCKING_THREADS: usize = 6;
 
     tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
