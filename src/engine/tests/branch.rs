@@ -2,7 +2,9 @@
 
 use super::world::{Faults, World};
 use crate::engine::{Event, Input, Offer};
-use crate::units::{BlockRef, TaskFacts, TaskId, TaskStatus, Wei};
+use crate::units::{
+    BlockRef, LaneView, Receipt, ReceiptStatus, Revert, TaskFacts, TaskId, TaskStatus, Wei,
+};
 use alloy::primitives::{Address, B256};
 
 /// A block of a branch that is gone: a rewind will never name it.
@@ -71,4 +73,40 @@ fn a_response_that_was_confirmed_on_a_branch_that_is_gone_is_not_confirmed() {
     world.run();
     world.check_books();
     assert_eq!(world.collected(), world.items());
+}
+
+#[test]
+fn a_publication_that_ran_out_of_gas_may_go_again_and_one_that_was_refused_may_not() {
+    for (revert, again) in [(Revert::OutOfGas, true), (Revert::SourceInactive, false)] {
+        let mut world = World::new(23, Faults::none());
+        let signed = |event: &Event| {
+            if let Event::VersionSigned { slot, hash, .. } = event {
+                Some((*slot, *hash))
+            } else {
+                None
+            }
+        };
+        let (slot, hash) = loop {
+            assert!(world.step());
+            let first = world.journal.iter().find_map(|(_, event)| signed(event));
+            if let Some(found) = first {
+                break found;
+            }
+        };
+        let head = world.chain.genesis();
+        let receipt = Receipt {
+            tx_hash: hash,
+            block: head,
+            gas_paid: Wei::from_u128(1),
+            published: None,
+            status: ReceiptStatus::Reverted(revert),
+        };
+        let (count, final_number) = (slot.nonce.0 + 1, head.number);
+        let receipts = vec![receipt];
+        let view = LaneView { head, count, final_number, final_count: count, receipts };
+        world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
+        let opened = |event: &Event| matches!(event, Event::RoundOpened { .. });
+        let failed = |event: &Event| matches!(event, Event::TaskDone { .. });
+        assert_eq!((world.count(opened), world.count(failed)), (again.into(), (!again).into()));
+    }
 }
