@@ -383,7 +383,7 @@ impl Engine {
         self.ledger.escrow(task.payment);
         self.last_publication = self.last_publication.max(block.number);
         // Found by a view, behind the log stream: what the logs said of it since went by unknown.
-        let read_wanted = self.ring.back().is_some_and(|cursor| block.number <= cursor.number);
+        let read_wanted = self.has_passed_height(block.number);
         let published = Published {
             nonce,
             address,

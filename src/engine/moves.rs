@@ -118,14 +118,19 @@ impl Task {
         }
     }
 
-    /// The contract refused the confirm. If the response is known to be confirmed, it is paid.
-    /// Else the task and its response are read again, as somebody may have confirmed it; a second
+    /// The contract refused the confirm. If the response is known to be confirmed, it is paid; if
+    /// another one is, that one is looked at, for it is what was bought. Else the task and its response are read again, as somebody may have confirmed it; a second
     /// refusal says that nothing was paid and nothing will be.
     pub(super) fn confirm_was_refused(&mut self, revert: &Revert) {
         let TaskState::Confirming { published, candidate, .. } = &self.state else { return };
         let mut published = published.clone();
         if let Some(after) = published.confirmed_at(candidate.response.address) {
             self.state = candidate.closing(published, after);
+            return;
+        }
+        if let Some((address, block)) = published.confirmed {
+            published.queue.push_front(Response { address, block });
+            self.state = published.look();
             return;
         }
         published.denied += 1;

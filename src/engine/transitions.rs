@@ -219,6 +219,11 @@ impl Engine {
         }
     }
 
+    /// Whether the log stream has come to this height.
+    pub(super) fn has_passed_height(&self, height: u64) -> bool {
+        self.ring.back().is_some_and(|cursor| height <= cursor.number)
+    }
+
     /// Whether this block is among those that the log stream has come through and that stand.
     ///
     /// What was read elsewhere may be of a branch that is gone, and no rewind would take it back.

@@ -96,6 +96,8 @@ impl Engine {
         }
     }
 
+    /// Notes in which block a transaction is. One that was in another block before is reopened
+    /// first: a contract that it made may have another address there.
     pub(super) fn note_mined(
         &mut self,
         slot: Slot,
@@ -104,9 +106,16 @@ impl Engine {
         turn: &mut Turn,
     ) {
         let state = PublicationState::Mined { seq, block, ok };
-        if self.publication(slot).is_some_and(|publication| publication.state != state) {
-            self.emit(turn, Event::SlotMined { slot, seq, block, ok });
+        let Some(known) = self.publication(slot).map(|publication| publication.state) else {
+            return;
+        };
+        if known == state {
+            return;
         }
+        if matches!(known, PublicationState::Mined { .. }) {
+            self.emit(turn, Event::SlotReopened { slot });
+        }
+        self.emit(turn, Event::SlotMined { slot, seq, block, ok });
     }
 
     /// Judges the slots that a view was asked about.
@@ -178,7 +187,17 @@ impl Engine {
                 }
             }
             SlotVerdict::Mined(seq, receipt) => {
-                self.note_receipt((slot, seq), owner, receipt, turn);
+                // Where the stream has passed, it is right, and a node on another branch is not.
+                let passed = match publication.state {
+                    PublicationState::Mined { block, .. } => self.has_passed_height(block.number),
+                    PublicationState::Reserved
+                    | PublicationState::Signed
+                    | PublicationState::Cooling
+                    | PublicationState::Held => false,
+                };
+                if !passed {
+                    self.note_receipt((slot, seq), owner, receipt, turn);
+                }
             }
             SlotVerdict::Final(seq, receipt) => {
                 self.note_receipt((slot, seq), owner, receipt, turn);

@@ -110,3 +110,44 @@ fn a_publication_that_ran_out_of_gas_may_go_again_and_one_that_was_refused_may_n
         assert_eq!((world.count(opened), world.count(failed)), (again.into(), (!again).into()));
     }
 }
+
+#[test]
+fn a_publication_that_the_stream_finds_in_another_block_than_a_view_did_gets_its_true_address() {
+    let mut world = World::new(24, Faults::none());
+    let signed = |event: &Event| {
+        if let Event::VersionSigned { slot, hash, .. } = event {
+            Some((*slot, *hash))
+        } else {
+            None
+        }
+    };
+    let (slot, hash) = loop {
+        assert!(world.step());
+        if let Some(found) = last(&world, signed) {
+            break found;
+        }
+    };
+    // Far ahead of the stream, on a branch that will be gone.
+    let block = BlockRef { number: 1_000, hash: B256::repeat_byte(7) };
+    let elsewhere = Address::repeat_byte(8);
+    let receipt = Receipt {
+        tx_hash: hash,
+        block,
+        gas_paid: Wei::from_u128(1),
+        published: Some(elsewhere),
+        status: ReceiptStatus::Ok,
+    };
+    let count = slot.nonce.0 + 1;
+    let view =
+        LaneView { head: block, count, final_number: 0, final_count: 0, receipts: vec![receipt] };
+    world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
+    let (task, address) = last(&world, published).unwrap();
+    assert_eq!(address, elsewhere);
+    // The network has the bytes, whoever it was that brought them.
+    world.deliver(slot);
+    world.run();
+    let at_last = last(&world, |event| published(event).filter(|(of, _)| *of == task));
+    assert_ne!(at_last.unwrap().1, elsewhere);
+    world.check_books();
+    assert_eq!(world.collected(), world.items());
+}
