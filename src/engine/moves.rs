@@ -156,3 +156,87 @@ impl Task {
         self.state = candidate.closing(published.clone(), after);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{BlockRef, ChainTime, KeyHash, Nonce};
+    use alloy::primitives::Address;
+
+    const BLOCK: BlockRef = BlockRef { number: 7, hash: B256::ZERO };
+
+    fn response(byte: u8) -> Response {
+        Response { address: Address::repeat_byte(byte), block: BLOCK }
+    }
+
+    /// A task whose confirm of the first response is on its way.
+    fn confirming(confirmed: Option<Response>) -> Task {
+        let published = Published {
+            nonce: Nonce(0),
+            address: Address::repeat_byte(1),
+            block: BLOCK,
+            expiry: ChainTime::from_secs(1),
+            is_final: true,
+            attempted: true,
+            queue: std::collections::VecDeque::new(),
+            refused: Vec::new(),
+            refusal: None,
+            confirmed: confirmed.map(|response| (response.address, response.block)),
+            denied: 0,
+            read_wanted: false,
+        };
+        let candidate =
+            Candidate { response: response(2), price: Wei::from_u128(5), sha256: B256::ZERO };
+        let mut task = Task::new(KeyHash([0; 16]), Wei::from_u128(9), 60);
+        task.state = TaskState::Confirming { published, candidate, nonce: Some(Nonce(1)) };
+        task
+    }
+
+    #[test]
+    fn a_refused_confirm_of_what_is_confirmed_already_is_paid() {
+        let mut task = confirming(Some(response(2)));
+        task.confirm_was_refused(&Revert::AlreadyConfirmed);
+        let TaskState::Closing { end: Ending::Done(outcome), after, .. } = task.state else {
+            panic!("{:?}", task.state)
+        };
+        assert_eq!((outcome.paid(), after), (Some(Wei::from_u128(5)), 7));
+    }
+
+    #[test]
+    fn a_refused_confirm_looks_at_the_response_that_is_confirmed_instead() {
+        let mut task = confirming(Some(response(3)));
+        for revert in [Revert::AlreadyFinalized, Revert::Other("whatever".into())] {
+            let mut task = task.clone();
+            task.confirm_was_refused(&revert);
+            let TaskState::Checking { response: looked_at, .. } = task.state else {
+                panic!("{:?}", task.state)
+            };
+            assert_eq!(looked_at, response(3));
+        }
+        task.confirm_was_refused(&Revert::AlreadyConfirmed);
+        task.judge(&Verdict::Rejected { reason: "wrong".into() }, false);
+        let TaskState::Closing { end: Ending::Done(outcome), .. } = task.state else {
+            panic!("{:?}", task.state)
+        };
+        assert!(matches!(outcome, Outcome::RejectedPaid { .. }), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_confirm_that_is_refused_twice_and_of_which_nothing_is_paid_ends_the_round() {
+        let mut task = confirming(None);
+        task.confirm_was_refused(&Revert::AlreadyFinalized);
+        let TaskState::Checking { published, response: looked_at, .. } = task.state.clone() else {
+            panic!("{:?}", task.state)
+        };
+        assert_eq!(looked_at, response(2));
+        let candidate =
+            Candidate { response: looked_at, price: Wei::from_u128(5), sha256: B256::ZERO };
+        task.state = TaskState::Confirming { published, candidate, nonce: Some(Nonce(2)) };
+        task.confirm_was_refused(&Revert::AlreadyFinalized);
+        assert!(
+            matches!(task.state, TaskState::Closing { end: Ending::Round(_), .. }),
+            "{:?}",
+            task.state
+        );
+    }
+}
