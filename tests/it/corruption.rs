@@ -17,29 +17,8 @@ use ogflow::units::Timestamp;
 
 use crate::support::chance::{Chance, count, each_case, seed, tell};
 use crate::support::damage::Copy;
-use crate::support::lab::{Lab, Player};
+use crate::support::lab::{DOZEN, Lab, MANUAL, Player};
 use crate::support::{Running, rows};
-
-/// Tasks that we confirm.
-const PIPELINE: &str = "version: 1
-name: damaged
-sources: { llm: 'LLM' }
-steps:
-  ask:
-    source: llm
-    function: chat
-    payment: 0.001 OGPU
-    foreach: { file: rows.csv, key: id }
-    data: { text: '{{ item.text }}' }
-";
-/// Tasks of a run.
-const TASKS: u64 = 12;
-
-fn player(lab: &Lab, n: u64) -> Player {
-    let player = lab.player(n, PIPELINE, None);
-    player.project.write("rows.csv", rows(usize::try_from(TASKS).unwrap()));
-    player
-}
 
 fn state(player: &Player) -> std::path::PathBuf {
     player.project.path().join(".ogflow")
@@ -57,7 +36,7 @@ fn killed_at(player: &Player, command: &str, (kind, nth): (&str, u64)) -> bool {
 /// A point of a run, from its first slot to its last confirm.
 fn any_point(chance: &mut Chance) -> (&'static str, u64) {
     let kind = chance.one(&["task_pinned", "task_submitted", "task_published", "task_confirmed"]);
-    (kind, chance.among(1..=TASKS - 2))
+    (kind, chance.among(1..=DOZEN - 2))
 }
 
 /// What a database tells of its only run.
@@ -101,13 +80,13 @@ fn read(path: &Path) -> Result<Content, StoreError> {
 fn templates(lab: &Lab) -> Vec<(Copy, Content)> {
     let points = [
         None,
-        Some(("task_submitted", TASKS)),
+        Some(("task_submitted", DOZEN)),
         Some(("task_published", 3)),
         Some(("task_confirmed", 1)),
         Some(("task_confirmed", 9)),
     ];
     let made = points.into_iter().zip(0..).map(|(point, n)| {
-        let player = player(lab, n);
+        let player = lab.dozen(n);
         match point {
             Some(point) => assert!(killed_at(&player, "run", point), "killed in time"),
             None => drop(player.act("run").exits(0)),
@@ -178,7 +157,7 @@ impl Ends {
         if codes[0] == 9 {
             self.refused.fetch_add(1, Ordering::Relaxed);
         } else if ran[0].stderr.contains("DONE ") {
-            lab.audit(player, TASKS);
+            lab.audit(player, DOZEN);
             self.finished.fetch_add(1, Ordering::Relaxed);
         } else {
             let none = ["Nothing to resume", "nothing ran"];
@@ -203,7 +182,7 @@ fn a_run_on_a_damaged_database_never_pays_twice() {
     let ends = Ends::default();
     each_case("damaged runs", seed, (cases, 8), |number| {
         let mut chance = Chance::new(seed, number);
-        let player = player(&lab, number);
+        let player = lab.dozen(number);
         killed_at(&player, "run", any_point(&mut chance));
         let mut copy = Copy::of(&state(&player));
         let how = copy.damage(&mut chance);
@@ -221,7 +200,7 @@ fn an_older_database_never_pays_twice() {
     let ends = Ends::default();
     each_case("older runs", seed, (cases, 8), |number| {
         let mut chance = Chance::new(seed, number);
-        let player = player(&lab, number);
+        let player = lab.dozen(number);
         let point = any_point(&mut chance);
         killed_at(&player, "run", point);
         let copy = Copy::of(&state(&player));
@@ -245,7 +224,7 @@ fn an_older_database_never_pays_twice() {
 #[test]
 fn a_slot_whose_bytes_were_lost_is_signed_again_and_its_task_is_found() {
     let lab = Lab::up(&[], 7, 1);
-    let player = lab.player(0, PIPELINE, None);
+    let player = lab.player(0, MANUAL, None);
     player.project.write("rows.csv", rows(1));
     assert!(killed_at(&player, "run", ("task_published", 1)), "killed in time");
     let copy = Copy::of(&state(&player));

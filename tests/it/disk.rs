@@ -9,23 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::support::chance::{Chance, count, each_case, seed, tell};
-use crate::support::lab::{Lab, Player};
-use crate::support::{Ran, Running, rows};
-
-/// Tasks that we confirm.
-const PIPELINE: &str = "version: 1
-name: disk
-sources: { llm: 'LLM' }
-steps:
-  ask:
-    source: llm
-    function: chat
-    payment: 0.001 OGPU
-    foreach: { file: rows.csv, key: id }
-    data: { text: '{{ item.text }}' }
-";
-/// Tasks of a run.
-const TASKS: u64 = 12;
+use crate::support::lab::{DOZEN, Lab, Player};
+use crate::support::{Ran, Running};
 
 /// How the disk ends.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +81,7 @@ fn a_disk_that_takes_no_more_stops_a_run_and_costs_nothing() {
     let (stopped, full) = (AtomicU64::new(0), AtomicU64::new(0));
     each_case("disk", seed, (cases, 8), |number| {
         let mut chance = Chance::new(seed, number);
-        let player = lab.player(number, PIPELINE, None);
-        player.project.write("rows.csv", rows(usize::try_from(TASKS).unwrap()));
+        let player = lab.dozen(number);
         let (end, kib) = (chance.one(ends), chance.among(16..=1_000));
         let ran = run_until(&player, end, kib);
         assert!(end.codes().contains(&ran.code), "{end:?} after {kib} KiB: {ran:?}");
@@ -107,9 +91,9 @@ fn a_disk_that_takes_no_more_stops_a_run_and_costs_nothing() {
         if ran.code != 0 {
             player.act(lab.next_command(&player)).exits(0);
         }
-        lab.audit(&player, TASKS);
+        lab.audit(&player, DOZEN);
         lab.signed_before_sent(&player);
-        player.has_outputs("ask", TASKS);
+        player.has_outputs("ask", DOZEN);
     });
     let (stopped, full) = (stopped.into_inner(), full.into_inner());
     tell(&format!(

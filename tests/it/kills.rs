@@ -14,25 +14,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::chance::{Chance, count, each_case, seed, tell};
-use crate::support::lab::{Lab, Player};
+use crate::support::lab::{BOTH, Lab, Player};
 
-/// Fifteen tasks that are confirmed by us, and fifteen that are not.
-const PIPELINE: &str = "version: 1
-name: kills
-sources: { echo: 'ECHO', llm: 'LLM' }
-defaults: { payment: 0.001 OGPU }
-steps:
-  ask:
-    source: llm
-    function: chat
-    foreach: { file: rows.csv, key: id }
-    data: { text: '{{ item.text }}' }
-  each:
-    source: echo
-    function: echo
-    foreach: { file: rows.csv, key: id }
-    data: { text: '{{ item.text }}' }
-";
 /// Items of each of the two steps.
 const ITEMS: u64 = 15;
 /// Tasks of a run.
@@ -161,7 +144,7 @@ impl Tally {
 
 /// One run: killed, resumed, audited.
 fn life(lab: &Lab, number: u64, mut chance: Chance, tally: &Tally) {
-    let player = lab.player(number, PIPELINE, None);
+    let player = lab.player(number, BOTH, None);
     player.project.write("rows.csv", crate::support::rows(usize::try_from(ITEMS).unwrap()));
     let mut published = 0;
     for _ in 0..chance.among(1..=5) {

@@ -6,29 +6,8 @@ use alloy::primitives::U256;
 use rustix::process::Signal;
 
 use crate::support::chance::{Chance, count, each_case, seed, tell};
-use crate::support::lab::{Lab, PAYMENT, Player};
+use crate::support::lab::{DOZEN, Lab, MANUAL, PAYMENT, Player};
 use crate::support::{Running, rows, until};
-
-/// Tasks that we confirm, so that there is something to send at both ends of a task's life.
-const PIPELINE: &str = "version: 1
-name: two
-sources: { llm: 'LLM' }
-steps:
-  ask:
-    source: llm
-    function: chat
-    payment: 0.001 OGPU
-    foreach: { file: rows.csv, key: id }
-    data: { text: '{{ item.text }}' }
-";
-/// Tasks of a run.
-const TASKS: u64 = 12;
-
-fn player(lab: &Lab, n: u64) -> Player {
-    let player = lab.player(n, PIPELINE, None);
-    player.project.write("rows.csv", rows(usize::try_from(TASKS).unwrap()));
-    player
-}
 
 /// A run that goes on until at least one task is on the chain.
 fn begun(player: &Player) -> Running {
@@ -48,37 +27,37 @@ fn is_stopped(run: &Running) {
 #[test]
 fn the_same_run_and_the_same_wallet_are_refused_while_one_works() {
     let lab = Lab::up(&["--latency", "500ms"], 2, 1);
-    let first = player(&lab, 0);
-    let second = lab.second(0, PIPELINE, &first);
+    let first = lab.dozen(0);
+    let second = lab.second(0, MANUAL, &first);
     second.write("rows.csv", rows(1));
     let run = begun(&first);
     first.act("resume").exits(75).says(&["E0921", "another process"]);
     first.project.run(&["run", "--new", "--yes"]).exits(75).says(&["another process"]);
     second.run(&["run", "--yes"]).exits(75).says(&["another process"]);
     run.end().exits(0);
-    lab.audit(&first, TASKS);
+    lab.audit(&first, DOZEN);
     // In turn two projects may use one wallet.
     second.run(&["run", "--yes"]).exits(0);
-    assert_eq!(lab.bought(&first).len() as u64, TASKS + 1);
+    assert_eq!(lab.bought(&first).len() as u64, DOZEN + 1);
 }
 
 #[test]
 fn a_holder_that_stands_still_keeps_its_lock_and_goes_on_when_woken() {
     let lab = Lab::up(&["--latency", "0ms..200ms"], 3, 1);
-    let player = player(&lab, 0);
+    let player = lab.dozen(0);
     let run = begun(&player);
     run.signal(Signal::STOP);
     is_stopped(&run);
     player.act("resume").exits(75).says(&["another process"]);
     run.signal(Signal::CONT);
     run.end().exits(0);
-    lab.audit(&player, TASKS);
+    lab.audit(&player, DOZEN);
 }
 
 #[test]
 fn lock_files_of_dead_processes_stop_nobody() {
     let lab = Lab::up(&["--latency", "0ms..200ms"], 4, 1);
-    let player = player(&lab, 0);
+    let player = lab.dozen(0);
     begun(&player).kill();
     // As if an unrelated process had the number of the dead one by now.
     for lock in locks(&player) {
@@ -89,7 +68,7 @@ fn lock_files_of_dead_processes_stop_nobody() {
         fs::write(&lock, note.to_string()).unwrap();
     }
     player.act("resume").exits(0);
-    lab.audit(&player, TASKS);
+    lab.audit(&player, DOZEN);
 }
 
 fn locks(player: &Player) -> Vec<std::path::PathBuf> {
@@ -109,7 +88,7 @@ fn a_holder_that_wakes_up_after_a_take_over_sends_nothing_new() {
     let lab = Lab::up(&["--latency", "0ms..300ms"], seed, cases);
     each_case("take-over", seed, (cases, 6), |number| {
         let mut chance = Chance::new(seed, number);
-        let player = player(&lab, number);
+        let player = lab.dozen(number);
         let old = begun(&player);
         old.signal(Signal::STOP);
         is_stopped(&old);
@@ -126,7 +105,7 @@ fn a_holder_that_wakes_up_after_a_take_over_sends_nothing_new() {
         // Stopped within an append, the holder has the database itself, and nobody takes over.
         let codes = [old.code, new.code];
         assert!([[75, 0], [0, 75]].contains(&codes), "{codes:?}\n{}\n{}", old.stderr, new.stderr);
-        lab.audit(&player, TASKS);
+        lab.audit(&player, DOZEN);
     });
     tell(&format!("take-over: seed {seed}, {cases} cases, 0 violations"));
 }
@@ -138,7 +117,7 @@ fn of_many_that_resume_at_once_one_goes_on() {
     let lab = Lab::up(&["--latency", "0ms..200ms"], seed, cases);
     each_case("race", seed, (cases, 4), |number| {
         let mut chance = Chance::new(seed, number);
-        let player = player(&lab, number);
+        let player = lab.dozen(number);
         begun(&player).kill();
         let many = chance.among(2..=4);
         let all: Vec<Running> = (0..many)
@@ -147,7 +126,7 @@ fn of_many_that_resume_at_once_one_goes_on() {
         let codes: Vec<i32> = all.into_iter().map(|one| one.end().code).collect();
         assert!(codes.contains(&0), "somebody finished: {codes:?}");
         assert!(codes.iter().all(|code| [0, 75].contains(code)), "{codes:?}");
-        lab.audit(&player, TASKS);
+        lab.audit(&player, DOZEN);
     });
     tell(&format!("race: seed {seed}, {cases} cases, 0 violations"));
 }
@@ -157,12 +136,12 @@ fn of_many_that_resume_at_once_one_goes_on() {
 #[test]
 fn a_wallet_that_another_machine_used_stops_an_unfinished_run() {
     let lab = Lab::up(&["--latency", "0ms..200ms"], 5, 1);
-    let (here, there) = (player(&lab, 0), player(&lab, 0));
+    let (here, there) = (lab.dozen(0), lab.dozen(0));
     begun(&here).kill();
     there.act("run").exits(0);
     let before = lab.bought(&here);
     here.act("resume").exits(9).says(&["E0913", "was used elsewhere"]);
     assert_eq!(lab.bought(&here), before, "nothing more was published");
     let vault = lab.oracle.money(&[here.wallet])[0];
-    assert!(vault.frozen <= U256::from(TASKS * PAYMENT), "only what was open before");
+    assert!(vault.frozen <= U256::from(DOZEN * PAYMENT), "only what was open before");
 }

@@ -9,7 +9,7 @@ use alloy::sol_types::SolCall;
 use ogflow::chain::contract::abi::IController::{confirmResponseCall, publishTaskCall};
 
 use crate::support::chance::{Chance, count, each_case, seed, tell};
-use crate::support::lab::Lab;
+use crate::support::lab::{BOTH, Lab};
 use crate::support::oracle::doubled;
 use crate::support::proxy::{Exchange, Fault, Proxy};
 use crate::support::rows;
@@ -35,28 +35,10 @@ pub(crate) fn first_send(selector: [u8; 4], fault: Fault) -> impl FnMut(&Exchang
     }
 }
 
-/// Tasks that we confirm, and tasks that nobody has to.
-const PIPELINE: &str = "version: 1
-name: wire
-sources: { echo: 'ECHO', llm: 'LLM' }
-defaults: { payment: 0.001 OGPU }
-steps:
-  ask:
-    source: llm
-    function: chat
-    foreach: { file: rows.csv, key: id }
-    data: { text: '{{ item.text }}' }
-  each:
-    source: echo
-    function: echo
-    foreach: { file: rows.csv, key: id }
-    data: { text: '{{ item.text }}' }
-";
-
 #[test]
 fn the_oracle_sees_a_second_publication() {
     let lab = Lab::up(&[], 1, 1);
-    let player = lab.player(0, PIPELINE, None);
+    let player = lab.player(0, BOTH, None);
     player.project.write("rows.csv", rows(1));
     player.act("run").exits(0);
     assert_eq!(lab.nothing_twice(&player), 2);
@@ -74,7 +56,7 @@ fn a_reply_that_lies_about_a_send_never_makes_a_second_publication() {
         let place = usize::try_from(number).unwrap();
         let (row, fault) = ROWS[place % ROWS.len()];
         let proxy = Proxy::new(lab.net.get("url"), first_send(calls[place / ROWS.len()], fault));
-        let player = lab.player(number, PIPELINE, Some(&proxy.url));
+        let player = lab.player(number, BOTH, Some(&proxy.url));
         player.project.write("rows.csv", rows(1));
         let ran = player.act("run");
         assert_eq!(ran.code, 0, "{row}: {}", ran.stderr);
@@ -123,7 +105,7 @@ fn a_wire_that_fails_at_random_costs_time_and_nothing_else() {
         let mut chance = Chance::new(seed, number);
         let most = chance.among(3..=12);
         let proxy = Proxy::new(lab.net.get("url"), at_random(chance, most));
-        let player = lab.player(number, PIPELINE, Some(&proxy.url));
+        let player = lab.player(number, BOTH, Some(&proxy.url));
         player.project.write("rows.csv", rows(usize::try_from(ITEMS).unwrap()));
         // Every try that ends with 7 has used up faults, so this ends.
         let mut ran = player.act("run");

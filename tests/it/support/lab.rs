@@ -7,12 +7,45 @@ use alloy::signers::local::PrivateKeySigner;
 use serde_json::Value;
 
 use super::oracle::{Money, Oracle, doubled};
-use super::{Net, Project, Ran};
+use super::{Net, Project, Ran, rows};
 
 /// What each wallet gets, in the wallet and in the vault.
 const COINS: u64 = 10;
 /// What a task of these suites pays, in wei: 0.001 OGPU.
 pub(crate) const PAYMENT: u64 = 1_000_000_000_000_000;
+
+/// Tasks of a source that leaves confirming to us, so that there is something to send at both ends
+/// of a task's life.
+pub(crate) const MANUAL: &str = "version: 1
+name: manual
+sources: { llm: 'LLM' }
+defaults: { payment: 0.001 OGPU }
+steps:
+  ask:
+    source: llm
+    function: chat
+    foreach: { file: rows.csv, key: id }
+    data: { text: '{{ item.text }}' }
+";
+/// The same, and as many tasks that nobody has to confirm.
+pub(crate) const BOTH: &str = "version: 1
+name: both
+sources: { echo: 'ECHO', llm: 'LLM' }
+defaults: { payment: 0.001 OGPU }
+steps:
+  ask:
+    source: llm
+    function: chat
+    foreach: { file: rows.csv, key: id }
+    data: { text: '{{ item.text }}' }
+  each:
+    source: echo
+    function: echo
+    foreach: { file: rows.csv, key: id }
+    data: { text: '{{ item.text }}' }
+";
+/// The tasks of a [`Lab::dozen`].
+pub(crate) const DOZEN: u64 = 12;
 
 /// A served devnet with wallets that have money.
 #[derive(Debug)]
@@ -62,6 +95,13 @@ impl Lab {
         self.write(&project, pipeline);
         let wallet = self.wallet(n);
         Player { project, wallet, start: self.start, since: self.oracle.height() }
+    }
+
+    /// Wallet `n` with a run of twelve tasks that we confirm.
+    pub(crate) fn dozen(&self, n: u64) -> Player {
+        let player = self.player(n, MANUAL, None);
+        player.project.write("rows.csv", rows(usize::try_from(DOZEN).unwrap()));
+        player
     }
 
     /// Another project of the same user, with the same wallet.
