@@ -142,6 +142,17 @@ impl Publication {
         self.versions.iter().find(|(known, _)| *known == seq).map(|(_, hash)| *hash)
     }
 
+    /// The block that its transaction is in, as far as is known, and whether it went well there.
+    pub(super) const fn mined(&self) -> Option<(BlockRef, bool)> {
+        match self.state {
+            PublicationState::Mined { block, ok, .. } => Some((block, ok)),
+            PublicationState::Reserved
+            | PublicationState::Signed
+            | PublicationState::Cooling
+            | PublicationState::Held => None,
+        }
+    }
+
     /// Whether the registry logs it when it has gone well.
     pub(super) const fn is_logged(&self) -> bool {
         matches!(self.call, Call::PublishTask { .. } | Call::ConfirmResponse { .. })

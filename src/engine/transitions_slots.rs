@@ -106,13 +106,10 @@ impl Engine {
         turn: &mut Turn,
     ) {
         let state = PublicationState::Mined { seq, block, ok };
-        let Some(known) = self.publication(slot).map(|publication| publication.state) else {
+        let Some(publication) = self.publication(slot).filter(|known| known.state != state) else {
             return;
         };
-        if known == state {
-            return;
-        }
-        if matches!(known, PublicationState::Mined { .. }) {
+        if publication.mined().is_some() {
             self.emit(turn, Event::SlotReopened { slot });
         }
         self.emit(turn, Event::SlotMined { slot, seq, block, ok });
@@ -166,15 +163,9 @@ impl Engine {
         match judge(slot.nonce, publication.versions.iter().copied(), view) {
             SlotVerdict::Open => {
                 // Of these the stream never tells; a node that is behind costs one repeat.
-                let gone = match publication.state {
-                    PublicationState::Mined { block, ok, .. } => {
-                        (!ok || !publication.is_logged()) && block.number <= view.head.number
-                    }
-                    PublicationState::Reserved
-                    | PublicationState::Signed
-                    | PublicationState::Cooling
-                    | PublicationState::Held => false,
-                };
+                let gone = publication.mined().is_some_and(|(block, ok)| {
+                    (!ok || !publication.is_logged()) && block.number <= view.head.number
+                });
                 if gone {
                     self.emit(turn, Event::SlotReopened { slot });
                 }
@@ -188,14 +179,8 @@ impl Engine {
             }
             SlotVerdict::Mined(seq, receipt) => {
                 // Where the stream has passed, it is right, and a node on another branch is not.
-                let passed = match publication.state {
-                    PublicationState::Mined { block, .. } => self.has_passed_height(block.number),
-                    PublicationState::Reserved
-                    | PublicationState::Signed
-                    | PublicationState::Cooling
-                    | PublicationState::Held => false,
-                };
-                if !passed {
+                let known = publication.mined();
+                if known.is_none_or(|(block, _)| !self.has_passed_height(block.number)) {
                     self.note_receipt((slot, seq), owner, receipt, turn);
                 }
             }
