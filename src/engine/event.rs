@@ -17,7 +17,7 @@ use super::items::{Expansion, ItemEntry};
 use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 
 /// The journal's format: (major, minor).
-pub const FORMAT: (u16, u16) = (1, 1);
+pub const FORMAT: (u16, u16) = (1, 2);
 
 /// One fact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
