@@ -13,6 +13,7 @@ use super::failure::{Exit, Failure};
 use super::history::{History, Reader};
 use super::place::StatePlace;
 use super::settings::Settings;
+use super::ui::Ui;
 use super::watch::{self, Manner, Watch};
 use super::{saved, schemas};
 use crate::driver::{self, Begin, Clock, Drive, DriverError, Finish, Outputs, Signal, signals};
@@ -84,6 +85,33 @@ impl Conduct<'_> {
             Ok(finish) => Ok((finish, watch.into_history())),
             Err(error) => Err(of_driver(&error).and_help(&format!("ogflow resume {run} goes on"))),
         }
+    }
+
+    /// Conducts a run for a command that tells the end itself: with a stream of events, and with
+    /// the exit that `exit` makes of how it was left.
+    ///
+    /// # Errors
+    /// As [`Conduct::go`].
+    pub async fn told(
+        self,
+        exit: impl FnOnce(&Finish) -> Exit,
+    ) -> Result<(Finish, History), Failure> {
+        let (run, ui, json) = (self.run.clone(), self.settings.ui.clone(), self.manner.json);
+        let Driven { watch, finished, .. } = self.driven().await?;
+        watch.close();
+        let finish = match finished {
+            Ok(finish) => finish,
+            Err(DriverError::Left(signal)) => return Err(left(&ui, &run, signal)),
+            Err(error) => {
+                let failure = of_driver(&error);
+                watch.finish_stream(clock::now(), failure.exit.code(), Map::new());
+                return Err(failure.and_help(&format!("ogflow resume {run} goes on")));
+            }
+        };
+        if json {
+            watch.finish_stream(finish.at, exit(&finish).code(), Map::new());
+        }
+        Ok((finish, watch.into_history()))
     }
 
     async fn driven(self) -> Result<Driven, Failure> {
@@ -188,6 +216,12 @@ fn notice(watch: Watch) -> driver::PinNotice {
     })
 }
 
+/// The end of a run that the second signal left.
+fn left(ui: &Ui, run: &RunId, signal: Signal) -> Failure {
+    ui.say(&format!("Left at once. Nothing is lost.\nNext: ogflow resume {run}"));
+    Failure::said(Exit::from_code(signal.exit_code()).unwrap_or(Exit::Interrupted))
+}
+
 /// What the end of a run is told from.
 struct Told<'a> {
     settings: &'a Settings,
@@ -211,11 +245,7 @@ impl Told<'_> {
         watch.close();
         let finish = match finished {
             Ok(finish) => finish,
-            Err(DriverError::Left(signal)) => {
-                ui.say(&format!("Left at once. Nothing is lost.\nNext: ogflow resume {run}"));
-                let exit = Exit::from_code(signal.exit_code()).unwrap_or(Exit::Interrupted);
-                return Err(Failure::said(exit));
-            }
+            Err(DriverError::Left(signal)) => return Err(left(ui, run, signal)),
             Err(error) => {
                 let failure = of_driver(&error);
                 watch.finish_stream(clock::now(), failure.exit.code(), Map::new());
@@ -322,7 +352,7 @@ impl Told<'_> {
                 format!("ogflow vault deposit AMOUNT --network {network}, then ogflow resume {run}")
             }
             RunOutcome::Stopped => format!("ogflow resume {run}"),
-            RunOutcome::Quarantined => format!("ogflow status {run}"),
+            RunOutcome::Quarantined | RunOutcome::Canceled => format!("ogflow status {run}"),
         });
     }
 }
@@ -333,7 +363,7 @@ pub const fn exit_of(outcome: RunOutcome) -> Exit {
         RunOutcome::Done => Exit::Done,
         RunOutcome::Failed => Exit::Failures,
         RunOutcome::OverBudget => Exit::Budget,
-        RunOutcome::PausedBudget | RunOutcome::Stopped => Exit::Stopped,
+        RunOutcome::PausedBudget | RunOutcome::Stopped | RunOutcome::Canceled => Exit::Stopped,
         RunOutcome::PausedFunds => Exit::Funds,
         RunOutcome::Quarantined => Exit::Guard,
     }

@@ -40,7 +40,7 @@ use tokio::sync::mpsc;
 
 use crate::chain::Chain;
 use crate::content::{Blobs, Content};
-use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome};
+use crate::engine::{CancelScope, Engine, Event, Input, RunHeader, RunOutcome};
 use crate::plan::{Plan, RunFacts};
 use crate::store::{Journal, LaneKey, StoreError, WalletLock};
 use crate::units::{RunId, Timestamp, Wei};
@@ -128,6 +128,17 @@ pub enum Begin {
         /// By how much.
         amount: Wei,
     },
+    /// One that is in the journal, to take tasks of it back; it is left once that is settled.
+    Cancel {
+        /// Its id.
+        run: RunId,
+        /// Which tasks.
+        scope: CancelScope,
+        /// Whether outputs that wait for a confirm of ours are given up.
+        discard: bool,
+        /// What the gas of it may cost, in wei: that much the cap rises, if it must.
+        gas: Wei,
+    },
     /// One that is in the journal.
     Resume {
         /// Its id.
@@ -179,7 +190,7 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     };
     let mut inputs =
         vec![first, Input::Lane { wallet: header.signer, next_nonce, open: lane.open }];
-    inputs.extend(past.deposit.map(|(account, amount)| Input::Deposit { account, amount }));
+    inputs.extend(past.wish);
     let crew = Crew {
         chain,
         content,
@@ -211,7 +222,9 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
 /// Whether nothing is left to resume.
 const fn is_over(outcome: RunOutcome) -> bool {
     match outcome {
-        RunOutcome::Done | RunOutcome::Failed | RunOutcome::OverBudget => true,
+        RunOutcome::Done | RunOutcome::Failed | RunOutcome::OverBudget | RunOutcome::Canceled => {
+            true
+        }
         RunOutcome::PausedBudget
         | RunOutcome::PausedFunds
         | RunOutcome::Stopped
@@ -237,8 +250,18 @@ struct Past {
     last_at: Timestamp,
     /// The cap from now on; `None` for a run that starts.
     resume: Option<Option<Wei>>,
-    /// What a run that starts deposits, and for whom.
-    deposit: Option<(Address, Wei)>,
+    /// What is wanted of it besides.
+    wish: Option<Input>,
+}
+
+/// The cap of a run that goes on.
+enum Cap {
+    /// The one that it had.
+    Same,
+    /// Another one.
+    New(Option<Wei>),
+    /// The one that it had, or higher: this much more than is committed is to fit.
+    Above(Wei),
 }
 
 impl Past {
@@ -249,13 +272,16 @@ impl Past {
         observers: &mut Vec<Observer<'_>>,
         disk: (Blobs, Outputs),
     ) -> Result<Self, DriverError> {
-        let (run, cap) = match begin {
+        let (run, cap, wish) = match begin {
             Begin::Start(header) => return Ok(Self::fresh(header, plan, disk)),
             Begin::Deposit { header, account, amount } => {
-                let deposit = Some((account, amount));
-                return Ok(Self { deposit, ..Self::fresh(header, plan, disk) });
+                let wish = Some(Input::Deposit { account, amount });
+                return Ok(Self { wish, ..Self::fresh(header, plan, disk) });
             }
-            Begin::Resume { run, cap } => (run, cap),
+            Begin::Cancel { run, scope, discard, gas } => {
+                (run, Cap::Above(gas), Some(Input::Cancel { scope, discard }))
+            }
+            Begin::Resume { run, cap } => (run, cap.map_or(Cap::Same, Cap::New), None),
         };
         let loaded = journal.load(&run)?;
         if loaded.header.fingerprint != plan.fingerprint() {
@@ -279,7 +305,14 @@ impl Past {
         if let Some(error) = broken {
             return Err(error.into());
         }
-        let cap = cap.unwrap_or_else(|| engine.cap());
+        let cap = match cap {
+            Cap::Same => engine.cap(),
+            Cap::New(cap) => cap,
+            Cap::Above(more) => {
+                let needed = engine.ledger().committed().saturating_add(more);
+                engine.cap().map(|cap| cap.max(needed))
+            }
+        };
         Ok(Self {
             header: loaded.header,
             engine,
@@ -287,7 +320,7 @@ impl Past {
             next_seq: loaded.next_seq,
             last_at: loaded.last_at,
             resume: Some(cap),
-            deposit: None,
+            wish,
         })
     }
 
@@ -295,7 +328,7 @@ impl Past {
         let desk = Arc::new(Desk::new(Arc::clone(plan), facts(&header), disk));
         let engine = Engine::new(Arc::clone(plan.schedule()), plan.limits());
         let last_at = Timestamp::default();
-        Self { header, engine, desk, next_seq: 0, last_at, resume: None, deposit: None }
+        Self { header, engine, desk, next_seq: 0, last_at, resume: None, wish: None }
     }
 }
 

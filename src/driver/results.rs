@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, B256};
 
-use crate::engine::{Event, Expansion, FailReason, ItemFate, Outcome};
+use crate::engine::{Event, Expansion, FailReason, ItemEntry, ItemFate, Outcome};
 use crate::units::{Nonce, TaskId, Timestamp, Wei};
 
 /// The fold.
@@ -101,14 +101,7 @@ impl Results {
             Event::StepExpanded { step, expansion } => {
                 self.expansions.insert(*step, expansion.clone());
             }
-            Event::ItemsRead { step, items } => {
-                for entry in items {
-                    if let ItemFate::Task { payment, .. } = entry.fate {
-                        let open = Open { payment, ..Open::default() };
-                        self.open.insert(TaskId::new(*step, entry.item), open);
-                    }
-                }
-            }
+            Event::ItemsRead { step, items } => self.read(*step, items),
             Event::RoundOpened { task, payment, .. } => {
                 self.open.insert(*task, Open { payment: *payment, ..Open::default() });
             }
@@ -153,9 +146,19 @@ impl Results {
             | Event::ExpiryPassed { .. }
             | Event::EscrowReturned { .. }
             | Event::DepositAsked { .. }
+            | Event::CancelAsked { .. }
             | Event::BudgetReached { .. }
             | Event::DrainAsked { .. }
             | Event::RunEnded { .. } => {}
+        }
+    }
+
+    fn read(&mut self, step: u16, items: &[ItemEntry]) {
+        for entry in items {
+            if let ItemFate::Task { payment, .. } = entry.fate {
+                let open = Open { payment, ..Open::default() };
+                self.open.insert(TaskId::new(step, entry.item), open);
+            }
         }
     }
 

@@ -36,6 +36,7 @@ impl Engine {
             return;
         }
         self.admit_deposit(turn);
+        self.admit_cancels(turn);
         while let Some(id) = self.next_confirm() {
             if !self.admit_confirm(id, turn) {
                 // What is bought already goes first: nothing new takes the money that it lacks.
@@ -70,12 +71,15 @@ impl Engine {
 
     /// Whether anything wants a slot.
     pub(super) fn wants_slots(&self) -> bool {
-        self.tasks.first_unconfirmed().is_some() || (self.tasks.any_ready() && self.may_publish())
+        self.tasks.first_unconfirmed().is_some()
+            || self.tasks.undecided().next().is_some()
+            || (self.tasks.any_ready() && self.may_publish())
     }
 
     /// Whether new publications may start at all.
     pub(super) fn may_publish(&self) -> bool {
         self.drain.is_none()
+            && !self.cancel.stops_publishing()
             && !self.over_budget
             && self.lane.as_ref().is_some_and(|lane| !lane.quarantined)
     }
@@ -210,7 +214,7 @@ impl Engine {
         true
     }
 
-    fn bind(
+    pub(super) fn bind(
         &self,
         id: TaskId,
         task: &Task,

@@ -1,7 +1,7 @@
 //! The fold: how each fact changes the state of the run, its steps and its tasks.
 //!
 //! Total and silent: whatever the journal says is taken, and nothing here can fail. Facts of
-//! slots and of the chain are folded next door, in `apply_chain`.
+//! slots and of the chain are folded next door, in `apply_slots` and `apply_chain`.
 
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ impl Engine {
                 self.deposit = super::Deposit::Asked { account: *account, amount: *amount };
                 self.want_quote(at);
             }
+            Event::CancelAsked { scope, discard } => self.cancel_asked(scope, *discard),
             Event::BudgetReached { .. } => self.over_budget = true,
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::Due { timers } => timers.iter().for_each(|timer| self.due(*timer, at)),
@@ -58,7 +59,7 @@ impl Engine {
             Event::LogsRewound { to } => self.logs_rewound(to),
             Event::SlotReserved { slot, task, key, call, fees, confirm_reserve } => {
                 self.keep_for_confirm(*task, *confirm_reserve);
-                let owner = super::apply_chain::Binding { task: *task, key: *key };
+                let owner = super::apply_slots::Binding { task: *task, key: *key };
                 self.slot_reserved(*slot, owner, (call, *fees), at);
             }
             Event::VersionWanted { slot, call, fees } => {
@@ -162,6 +163,8 @@ impl Engine {
         self.over_budget = false;
         self.drain = None;
         self.drained = false;
+        self.cancel.leaving = false;
+        self.cancel.surveys = 0;
         self.outcome = None;
         self.survey_wanted = true;
         self.survey = None;
@@ -295,6 +298,9 @@ impl Engine {
 
     fn task_done(&mut self, id: TaskId, outcome: &Outcome) {
         self.leave_chain(id, outcome.paid());
+        if *outcome == Outcome::Canceled {
+            self.cancel.surveys = 0;
+        }
         let Some(task) = self.tasks.take(id) else { return };
         let mark = match outcome {
             Outcome::Confirmed { .. } => Mark::Confirmed,
@@ -304,6 +310,7 @@ impl Engine {
         if let Some(step) = self.steps.get_mut(id.step) {
             step.count(Some(Class::of(&task)), None);
             step.set_mark(id.item, mark);
+            step.withdrawn += u32::from(*outcome == Outcome::Canceled);
             match mark {
                 Mark::Confirmed => step.confirmed += 1,
                 Mark::Failed => step.failed += 1,

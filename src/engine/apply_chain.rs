@@ -1,31 +1,19 @@
-//! The fold of facts about slots and the chain.
+//! The fold of facts about the chain: its log stream, the lane, what tasks and responses became.
 
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::Address;
 
-use crate::units::{
-    BlockRef, Call, ChainTime, Fees, Nonce, Purpose, Round, Seq, Slot, Survey, TaskId, TaskKey,
-    Timestamp, Wei,
-};
+use crate::units::{BlockRef, Call, ChainTime, Nonce, Survey, TaskId, Timestamp};
 
 use super::OpenSlot;
 use super::lane::Lane;
-use super::publication::{Next, Owner, Publication, PublicationState, after_send, bump_look};
-use super::retry::resend_after;
+use super::publication::{Owner, Publication, PublicationState};
 use super::task::{Published, TaskState};
-use super::{Engine, RING, SendNote, SlotEnd, Timer};
+use super::{Engine, RING, Timer};
 
 /// How long a lane is not looked at while nothing calls for it.
-const VIEW_CADENCE: Duration = Duration::from_secs(5);
-
-/// Whose a slot becomes.
-pub(super) struct Binding {
-    /// The task.
-    pub task: TaskId,
-    /// The key of its round.
-    pub key: TaskKey,
-}
+pub(super) const VIEW_CADENCE: Duration = Duration::from_secs(5);
 
 impl Engine {
     pub(super) fn lane_taken(&mut self, wallet: Address, next: Nonce, open: &[OpenSlot]) {
@@ -44,6 +32,7 @@ impl Engine {
             let publication = Publication {
                 owner: Owner::OtherRun,
                 call: Call::NoOp,
+                withdrawn: None,
                 fees: newest.fees,
                 versions,
                 sends: 0,
@@ -74,6 +63,7 @@ impl Engine {
     /// Keeps the prices, and takes the balances anew.
     pub(super) fn surveyed(&mut self, survey: &Survey, at: Timestamp) {
         self.survey_wanted = false;
+        self.cancel.surveys = self.cancel.surveys.saturating_add(1);
         self.head_time = self.head_time.max(survey.time);
         self.fill_purse(survey);
         self.count_short_surveys(survey);
@@ -94,6 +84,7 @@ impl Engine {
         self.head_time = self.head_time.max(to_time);
         self.final_number = self.final_number.max(final_number);
         self.final_time = self.final_time.max(final_time);
+        self.survey_wanted |= self.is_refund_unread() && self.wants_refund_read();
         let (final_number, lane) = (self.final_number, &mut self.lane);
         if let Some(lane) = lane {
             lane.view_wanted |= lane.has_mined_up_to(final_number);
@@ -117,250 +108,6 @@ impl Engine {
             .collect();
         for id in touched {
             self.change(id, |task| task.rewind(stays));
-        }
-    }
-
-    pub(super) fn slot_reserved(
-        &mut self,
-        slot: Slot,
-        binding: Binding,
-        (call, fees): (&Call, Fees),
-        at: Timestamp,
-    ) {
-        let Binding { task, key } = binding;
-        let purpose = call.purpose().unwrap_or(Purpose::Publish);
-        // A deposit belongs to no task: nothing waits on it, and below nothing changes with it.
-        let round = self.tasks.get(task).map_or(Round::FIRST, |task| task.round);
-        let publication = Publication {
-            owner: Owner::Task { task, round, purpose, key },
-            call: call.clone(),
-            fees,
-            versions: Vec::new(),
-            sends: 0,
-            unexplained: 0,
-            state: PublicationState::Reserved,
-        };
-        if purpose == Purpose::Deposit {
-            self.deposit = super::Deposit::Bound;
-        }
-        let (payment, gas) = (publication.payment(), publication.gas_ceiling());
-        let of_wallet = gas.saturating_add(call.value());
-        self.ledger.reserve(payment.saturating_add(of_wallet));
-        self.purse.vault = self.purse.vault.saturating_sub(payment);
-        self.purse.wallet = self.purse.wallet.saturating_sub(of_wallet);
-        if let Some(lane) = &mut self.lane {
-            lane.bind(slot.nonce, publication);
-        }
-        if !self.timers.is_set(Timer::View(slot.wallet)) {
-            self.timers.set(Timer::View(slot.wallet), at.after(VIEW_CADENCE));
-        }
-        if purpose == Purpose::Publish {
-            self.pace.start(at);
-            if self.pace.opens_at() > at {
-                self.timers.set(Timer::Pace, self.pace.opens_at());
-            }
-        }
-        self.change(task, |task| {
-            if let TaskState::Confirming { nonce, .. } = &mut task.state {
-                *nonce = Some(slot.nonce);
-            } else {
-                task.state = TaskState::Publishing { nonce: slot.nonce };
-            }
-        });
-    }
-
-    pub(super) fn version_wanted(&mut self, nonce: Nonce, call: &Call, fees: Fees) {
-        let Some(lane) = &mut self.lane else { return };
-        let Some(before) = lane.slots.get(&nonce).map(Publication::gas_ceiling) else { return };
-        lane.change(nonce, |publication| {
-            publication.call = call.clone();
-            publication.fees = fees;
-            publication.state = PublicationState::Reserved;
-        });
-        let after = lane.slots.get(&nonce).map_or(before, Publication::gas_ceiling);
-        self.ledger.release(before);
-        self.ledger.reserve(after);
-        self.purse.wallet = self.purse.wallet.saturating_add(before).saturating_sub(after);
-    }
-
-    pub(super) fn version_signed(&mut self, nonce: Nonce, seq: Seq, hash: B256) {
-        self.by_hash.insert(hash, nonce);
-        let Some(lane) = &mut self.lane else { return };
-        lane.change(nonce, |publication| {
-            publication.versions.push((seq, hash));
-            publication.state = PublicationState::Signed;
-        });
-    }
-
-    /// What the replies to a group of sends ask for. A pool that is full says so to each of them,
-    /// and is one pool.
-    pub(super) fn sent(&mut self, notes: &[SendNote], at: Timestamp) {
-        notes.iter().for_each(|note| self.replied(note, at));
-        let full = notes.iter().any(|note| after_send(note.outcome, 1) == Next::Narrow);
-        if let Some(lane) = self.lane.as_mut().filter(|_| full) {
-            lane.narrow();
-        }
-    }
-
-    /// What a reply asks for; it moves the slot between waiting and sending, and nothing else.
-    fn replied(&mut self, note: &SendNote, at: Timestamp) {
-        let seed = self.header.as_ref().map_or(0, |header| header.seed);
-        let Some(lane) = &mut self.lane else { return };
-        let Some(publication) = lane.slots.get(&note.nonce) else { return };
-        let next = after_send(note.outcome, publication.versions.len());
-        let sends = publication.sends.saturating_add(1);
-        let slot = lane.slot(note.nonce);
-        let (state, timer, again_at) = match next {
-            Next::Watch | Next::Look | Next::Bump => {
-                (PublicationState::Held, Timer::Bump(slot), bump_look(at))
-            }
-            Next::LowerFirst | Next::Narrow | Next::Funds | Next::Again => {
-                let again_at = at.after(resend_after(sends, seed ^ note.nonce.0));
-                (PublicationState::Cooling, Timer::Send(slot), again_at)
-            }
-        };
-        lane.view_wanted |= next == Next::Look;
-        if next == Next::Watch && sends == 1 {
-            lane.accepted();
-        }
-        lane.change(note.nonce, |publication| {
-            publication.sends = sends;
-            if publication.is_pending() {
-                publication.state = state;
-            }
-        });
-        if next == Next::LowerFirst
-            && let Some(lowest) = lane.lowest_pending().filter(|lowest| *lowest < note.nonce)
-        {
-            lane.change(lowest, |publication| {
-                if publication.state == PublicationState::Held {
-                    publication.state = PublicationState::Signed;
-                }
-            });
-        }
-        self.survey_wanted |= next == Next::Funds;
-        self.timers.set(timer, again_at);
-    }
-
-    /// The wait of a slot is over: the same bytes go again.
-    pub(super) fn send_again(&mut self, nonce: Nonce, at: Timestamp) {
-        let Some(lane) = &mut self.lane else { return };
-        let head_of_line = lane.lowest_pending() == Some(nonce);
-        let slot = lane.slot(nonce);
-        lane.view_wanted |= head_of_line;
-        lane.change(nonce, |publication| match publication.state {
-            PublicationState::Cooling => publication.state = PublicationState::Signed,
-            PublicationState::Held if head_of_line => {
-                publication.state = PublicationState::Signed;
-            }
-            PublicationState::Held => {}
-            PublicationState::Reserved
-            | PublicationState::Signed
-            | PublicationState::Mined { .. } => {}
-        });
-        let still_held = lane
-            .slots
-            .get(&nonce)
-            .is_some_and(|publication| publication.state == PublicationState::Held);
-        if still_held {
-            self.timers.set(Timer::Bump(slot), bump_look(at));
-        }
-    }
-
-    pub(super) fn want_view(&mut self) {
-        if let Some(lane) = &mut self.lane {
-            lane.view_wanted |= !lane.slots.is_empty();
-        }
-    }
-
-    pub(super) fn lane_viewed(&mut self, count: u64, unexplained: &[Nonce], at: Timestamp) {
-        let Some(lane) = &mut self.lane else { return };
-        lane.view_wanted = false;
-        lane.count = count;
-        for nonce in unexplained {
-            lane.change(*nonce, |publication| publication.unexplained += 1);
-        }
-        self.timers.set(Timer::View(lane.wallet), at.after(VIEW_CADENCE));
-    }
-
-    pub(super) fn slot_mined(&mut self, nonce: Nonce, seq: Seq, (block, ok): (BlockRef, bool)) {
-        let Some(lane) = &mut self.lane else { return };
-        let slot = lane.slot(nonce);
-        if ok && lane.slots.get(&nonce).is_some_and(Publication::is_pending) {
-            lane.widen();
-        }
-        lane.change(nonce, |publication| {
-            publication.unexplained = 0;
-            publication.state = PublicationState::Mined { seq, block, ok };
-        });
-        lane.view_wanted |= block.number <= self.final_number;
-        self.timers.clear(Timer::Send(slot));
-        self.timers.clear(Timer::Bump(slot));
-    }
-
-    /// The chain took a transaction back: its bytes go out again, and its task is not published.
-    pub(super) fn slot_reopened(&mut self, nonce: Nonce, at: Timestamp) {
-        let Some(lane) = &mut self.lane else { return };
-        let slot = lane.slot(nonce);
-        let owner = lane.slots.get(&nonce).map(|publication| publication.owner);
-        lane.change(nonce, |publication| publication.state = PublicationState::Signed);
-        self.timers.set(Timer::Bump(slot), bump_look(at));
-        let Some(Owner::Task { task, round, purpose: Purpose::Publish, .. }) = owner else {
-            return;
-        };
-        let Some(current) = self.tasks.get(task).cloned() else { return };
-        if current.round == round && current.published().is_some() {
-            self.tasks.forget_responses(&current);
-            self.ledger.reopen(current.payment);
-            self.change(task, |task| task.state = TaskState::Publishing { nonce });
-        }
-    }
-
-    pub(super) fn slot_final(&mut self, nonce: Nonce, end: &SlotEnd, gas_paid: Wei) {
-        let Some(lane) = &mut self.lane else { return };
-        let slot = lane.slot(nonce);
-        let Some(publication) = lane.close(nonce) else { return };
-        // This view brought something: the next one may bring the rest.
-        lane.view_wanted |= lane.has_mined_up_to(self.final_number);
-        if matches!(end, SlotEnd::Foreign) {
-            lane.quarantined = true;
-            self.foreign += 1;
-        }
-        for (_, hash) in &publication.versions {
-            self.by_hash.remove(hash);
-        }
-        self.timers.clear(Timer::Send(slot));
-        self.timers.clear(Timer::Bump(slot));
-        let Owner::Task { task, round, purpose, .. } = publication.owner else { return };
-        let ceiling = publication.gas_ceiling();
-        self.ledger.burn(ceiling, gas_paid);
-        self.purse.wallet = self.purse.wallet.saturating_add(ceiling.saturating_sub(gas_paid));
-        match (purpose, end) {
-            (Purpose::Publish, SlotEnd::Ok { .. }) => self.change(task, |task| {
-                if task.round == round
-                    && let Some(published) = task.published_mut()
-                {
-                    published.is_final = true;
-                }
-            }),
-            (Purpose::Publish, SlotEnd::Reverted { .. }) => {
-                let payment = publication.payment();
-                self.ledger.release(payment);
-                self.purse.vault = self.purse.vault.saturating_add(payment);
-            }
-            (Purpose::Confirm, SlotEnd::Ok { .. }) => self.change(task, |task| {
-                task.confirm_is_final();
-            }),
-            (Purpose::Confirm, SlotEnd::Reverted { revert, .. }) => {
-                self.change(task, |task| task.confirm_was_refused(revert));
-            }
-            // It was never published, and never will be under this nonce: nothing to confirm.
-            (Purpose::Publish, SlotEnd::Foreign) => self.keep_for_confirm(task, Wei::ZERO),
-            (Purpose::Confirm, SlotEnd::Foreign) | (Purpose::Cancel, _) => {}
-            (Purpose::Deposit, end) => {
-                self.ledger.release(publication.call.value());
-                self.deposit = super::Deposit::Final { ok: matches!(end, SlotEnd::Ok { .. }) };
-            }
         }
     }
 

@@ -12,12 +12,13 @@ use crate::units::{
     TaskStatus, Timestamp, Wei,
 };
 
+use super::cancel::CancelScope;
 use super::header::{OpenSlot, RunHeader};
 use super::items::{Expansion, ItemEntry};
 use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 
 /// The journal's format: (major, minor).
-pub const FORMAT: (u16, u16) = (1, 2);
+pub const FORMAT: (u16, u16) = (1, 3);
 
 /// One fact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +93,7 @@ pub enum Event {
         content: B256,
     },
     /// A task is bound to a slot; its payment and gas ceiling are reserved. What was kept for its
-    /// confirm until now is not any more: a confirm takes it over.
+    /// confirm until now is not any more: a confirm takes it over, a cancel says it again.
     SlotReserved {
         /// The slot.
         slot: Slot,
@@ -307,6 +308,14 @@ pub enum Event {
         account: Address,
         /// By how much, in wei.
         amount: Wei,
+    },
+    /// Tasks are to be taken back: those in the scope that nobody has attempted, and from now on
+    /// nothing of the scope is published. Since format 1.3.
+    CancelAsked {
+        /// Which.
+        scope: CancelScope,
+        /// Whether outputs that wait for a confirm of ours are given up.
+        discard: bool,
     },
     /// Nothing more can be published within the cap.
     BudgetReached {

@@ -9,7 +9,7 @@ use crate::units::{
     TaskId, Timestamp, Wei,
 };
 
-use super::{Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Verdict};
+use super::{CancelScope, Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Verdict};
 
 /// One thing that the world told us. Hashes, sizes and verdicts; never a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +153,13 @@ pub enum Input {
         account: Address,
         /// By how much, in wei.
         amount: Wei,
+    },
+    /// Take tasks back, and stop once it is final what became of them.
+    Cancel {
+        /// Which.
+        scope: CancelScope,
+        /// Whether outputs that wait for a confirm of ours are given up.
+        discard: bool,
     },
     /// Start nothing new, and stop collecting at `until`.
     Drain {

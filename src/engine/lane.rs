@@ -212,6 +212,7 @@ mod tests {
         Publication {
             owner: Owner::OtherRun,
             call: Call::NoOp,
+            withdrawn: None,
             fees,
             versions: Vec::new(),
             sends: 0,

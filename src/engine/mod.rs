@@ -15,6 +15,8 @@
 mod admission;
 mod apply;
 mod apply_chain;
+mod apply_slots;
+pub mod cancel;
 pub mod effect;
 pub mod event;
 pub mod header;
@@ -49,6 +51,7 @@ use alloy::primitives::{Address, B256};
 use crate::plan::{Limits, Schedule};
 use crate::units::{BlockRef, ChainTime, Nonce, Survey, Timestamp, Wei};
 
+pub use cancel::CancelScope;
 pub use effect::{Effect, EffectKey, Window};
 pub use event::{Event, Offer, SendNote, Timer};
 pub use header::{OpenSlot, OpenVersion, RunHeader};
@@ -57,6 +60,7 @@ pub use items::{Expansion, ItemEntry, ItemFate};
 pub use ledger::Ledger;
 pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 
+use cancel::Cancels;
 use lane::Lane;
 use pace::Pace;
 use purse::Purse;
@@ -96,6 +100,8 @@ pub struct Engine {
     over_budget: bool,
     drain: Option<Timestamp>,
     drained: bool,
+    /// What was asked to be taken back.
+    cancel: Cancels,
     /// The deposit of the run, if it makes one.
     deposit: Deposit,
     outcome: Option<RunOutcome>,
@@ -147,6 +153,7 @@ impl Engine {
             over_budget: false,
             drain: None,
             drained: false,
+            cancel: Cancels::default(),
             deposit: Deposit::None,
             outcome: None,
             foreign: 0,
@@ -225,6 +232,7 @@ impl Engine {
             let Some((step, end)) = ended else { break };
             self.emit(turn, Event::StepEnded { step, end });
         }
+        self.withdraw(turn);
         self.admit(turn);
         if let Some(outcome) = self.ending(turn.now) {
             self.emit(turn, Event::RunEnded { outcome });
@@ -252,7 +260,19 @@ impl Engine {
         if let Some(lack) = self.is_short_for_good(now) {
             return Some(lack.outcome());
         }
-        if !idle {
+        if self.cancel.leaving {
+            if let Some(failed) = self.cancels_fail(now) {
+                return Some(failed);
+            }
+            if !self.is_cancel_settled() {
+                return None;
+            }
+            if !idle || self.steps.ended().is_none() {
+                let left = [RunOutcome::Stopped, RunOutcome::Quarantined];
+                return Some(left[usize::from(quarantined)]);
+            }
+        }
+        if !idle || self.is_refund_unread() {
             return None;
         }
         if let Some(well) = self.steps.ended() {
@@ -262,7 +282,11 @@ impl Engine {
                 Deposit::None | Deposit::Asked { .. } | Deposit::Bound => well,
                 Deposit::Final { ok } => well && ok,
             };
-            return Some(if well { RunOutcome::Done } else { RunOutcome::Failed });
+            return Some(match (well, self.steps.any_canceled()) {
+                (true, _) => RunOutcome::Done,
+                (false, true) => RunOutcome::Canceled,
+                (false, false) => RunOutcome::Failed,
+            });
         }
         if self.drain.is_some() {
             return Some(RunOutcome::Stopped);

@@ -13,9 +13,52 @@ impl Task {
     pub(super) fn queue(&mut self, response: Response) {
         let Some(published) = self.published_mut() else { return };
         published.queue.push_back(response);
-        if let TaskState::Awaiting(published) = &mut self.state {
-            self.state = published.clone().look();
+        if let TaskState::Awaiting(published) = &self.state {
+            let mut published = published.clone();
+            // On a task that is given up nothing else would say so.
+            published.attempted |= self.discarded;
+            self.state = self.next_look(published);
         }
+    }
+
+    /// The state in which the next response is looked at, or awaited. One of a task that is given
+    /// up is looked at only if it is paid already.
+    fn next_look(&self, mut published: Published) -> TaskState {
+        if !self.discarded {
+            return published.look();
+        }
+        let paid = published.confirmed.map(|(response, _)| response);
+        let place = published.queue.iter().position(|queued| Some(queued.address) == paid);
+        match place.and_then(|place| published.queue.remove(place)) {
+            Some(response) => {
+                published.queue.push_front(response);
+                published.look()
+            }
+            None => TaskState::Awaiting(published),
+        }
+    }
+
+    /// Gives up its outputs: what has no confirm yet gets none.
+    pub(super) fn discard(&mut self) {
+        self.discarded = true;
+        let (published, response) = match &self.state {
+            TaskState::Checking { published, response, .. } => (published, *response),
+            TaskState::Choosing { published, candidate }
+            | TaskState::Confirming { published, candidate, nonce: None } => {
+                (published, candidate.response)
+            }
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Publishing { .. }
+            | TaskState::Awaiting(_)
+            | TaskState::Confirming { nonce: Some(_), .. }
+            | TaskState::Closing { .. } => return,
+        };
+        let mut published = published.clone();
+        published.attempted = true;
+        published.queue.push_front(response);
+        self.state = self.next_look(published);
     }
 
     /// Ends the round of a task that waits, once everything about it is final.
@@ -48,6 +91,10 @@ impl Task {
                     Outcome::Confirmed { response: response.address, sha256: *sha256, paid };
                 TaskState::Closing { published, end: Ending::Done(outcome), after }
             }
+            (Verdict::Accepted, Stage::Fetched { .. }, None) if self.discarded => {
+                published.queue.push_front(response);
+                self.next_look(published)
+            }
             (Verdict::Accepted, Stage::Fetched { offer, sha256 }, None) => {
                 let price = offer.payment.min(payment);
                 let candidate = Candidate { response, price, sha256: *sha256 };
@@ -67,7 +114,7 @@ impl Task {
             (Verdict::Rejected { .. } | Verdict::Unreadable { .. }, _, None) => {
                 published.refuse(response.address, verdict.refusal());
                 published.read_wanted = true;
-                published.look()
+                self.next_look(published)
             }
         };
     }
@@ -107,7 +154,7 @@ impl Task {
         if gone && let Some(published) = self.published() {
             let mut published = published.clone();
             published.read_wanted = true;
-            self.state = published.look();
+            self.state = self.next_look(published);
         }
     }
 
@@ -137,7 +184,7 @@ impl Task {
         if published.denied < MOST_DENIED {
             published.read_wanted = true;
             published.queue.push_front(candidate.response);
-            self.state = published.look();
+            self.state = self.next_look(published);
             return;
         }
         let reason = FailReason::PublishError(format!("the confirm was refused: {revert}"));
@@ -147,6 +194,11 @@ impl Task {
 
     /// Somebody confirmed the response that this task was about to confirm: it is paid.
     pub(super) fn confirmed_meanwhile(&mut self) {
+        if let TaskState::Awaiting(published) = &self.state
+            && self.discarded
+        {
+            self.state = self.next_look(published.clone());
+        }
         let (TaskState::Choosing { published, candidate }
         | TaskState::Confirming { published, candidate, nonce: None }) = &self.state
         else {

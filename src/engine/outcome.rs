@@ -17,6 +17,9 @@ pub enum StepEnd {
     Failed,
     /// A step before it failed, so it never started.
     Upstream,
+    /// Items of it were cancelled before they were published, or all that it had. Since format
+    /// 1.3.
+    Canceled,
 }
 
 /// By what a slot was used up.
@@ -123,6 +126,8 @@ pub enum RunOutcome {
     Stopped,
     /// The wallet was used elsewhere: nothing new may be published.
     Quarantined,
+    /// It was cancelled, and nothing of it is left on chain. Since format 1.3.
+    Canceled,
 }
 
 impl Verdict {

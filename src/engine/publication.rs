@@ -18,8 +18,10 @@ use crate::units::{
 pub(super) struct Publication {
     /// Whose it is.
     pub owner: Owner,
-    /// What the newest version does, or will do.
+    /// What the slot is for: what every version does but for no-ops.
     pub call: Call,
+    /// From which version on it is given up: these do nothing but use the nonce up.
+    pub withdrawn: Option<Seq>,
     /// The gas and fees of the newest version.
     pub fees: Fees,
     /// Every version that was signed, oldest first.
@@ -127,6 +129,16 @@ impl Publication {
         self.fees.ceiling().unwrap_or(Wei::from_u256(alloy::primitives::U256::MAX))
     }
 
+    /// What a further version does.
+    pub(super) fn signs(&self) -> Call {
+        if self.withdrawn.is_some() { Call::NoOp } else { self.call.clone() }
+    }
+
+    /// Whether this version only uses the nonce up.
+    pub(super) fn is_noop(&self, seq: Seq) -> bool {
+        self.withdrawn.is_some_and(|from| seq >= from)
+    }
+
     /// The version that a further signature makes.
     pub(super) fn next_seq(&self) -> Seq {
         self.versions.last().map_or(Seq(0), |(seq, _)| seq.next())
@@ -142,10 +154,10 @@ impl Publication {
         self.versions.iter().find(|(known, _)| *known == seq).map(|(_, hash)| *hash)
     }
 
-    /// The block that its transaction is in, as far as is known, and whether it went well there.
-    pub(super) const fn mined(&self) -> Option<(BlockRef, bool)> {
+    /// Which version is in a block, as far as is known, in which, and whether it went well there.
+    pub(super) const fn mined(&self) -> Option<(Seq, BlockRef, bool)> {
         match self.state {
-            PublicationState::Mined { block, ok, .. } => Some((block, ok)),
+            PublicationState::Mined { seq, block, ok } => Some((seq, block, ok)),
             PublicationState::Reserved
             | PublicationState::Signed
             | PublicationState::Cooling
@@ -153,9 +165,10 @@ impl Publication {
         }
     }
 
-    /// Whether the registry logs it when it has gone well.
-    pub(super) const fn is_logged(&self) -> bool {
-        matches!(self.call, Call::PublishTask { .. } | Call::ConfirmResponse { .. })
+    /// Whether the registry logs this version when it has gone well.
+    pub(super) fn is_logged(&self, seq: Seq) -> bool {
+        let logged = matches!(self.call, Call::PublishTask { .. } | Call::ConfirmResponse { .. });
+        logged && !self.is_noop(seq)
     }
 
     /// The version with this transaction hash.

@@ -100,6 +100,15 @@ impl Engine {
         self.lack(need)
     }
 
+    /// What keeps a cancel from being bound: its gas, for which the budget's `reserve_gas` is there.
+    pub(super) fn lack_for_cancel(&self, survey: &Survey) -> Option<Lack> {
+        let need = fees(survey, survey.confirm_gas).ceiling().map(|gas| {
+            let wallet = gas.saturating_sub(self.limits.reserve_gas);
+            Need { cap: gas, vault: Wei::ZERO, wallet }
+        });
+        self.lack(need)
+    }
+
     /// What keeps the deposit from being bound; `None` also if there is none to bind.
     ///
     /// While it is under way its amount counts like gas; in the vault it is no cost any more.

@@ -35,6 +35,10 @@ pub(super) struct Step {
     pub confirmed: u32,
     /// Items that failed, `rejected, paid` included.
     pub failed: u32,
+    /// Items that were taken back.
+    pub withdrawn: u32,
+    /// Whether all of it is to be taken back: it reads no more items.
+    pub canceled: bool,
 }
 
 /// What is known of an item, for ever: 17 bytes.
@@ -74,6 +78,8 @@ impl Step {
             open: 0,
             confirmed: 0,
             failed: 0,
+            withdrawn: 0,
+            canceled: false,
         }
     }
 
@@ -127,7 +133,7 @@ impl Step {
 
     /// Whether it ended badly.
     pub(super) const fn ended_badly(&self) -> bool {
-        matches!(self.end, Some(StepEnd::Failed | StepEnd::Upstream))
+        matches!(self.end, Some(StepEnd::Failed | StepEnd::Upstream | StepEnd::Canceled))
     }
 }
 
@@ -164,6 +170,11 @@ impl Steps {
         all.then(|| self.all.iter().all(Step::ended_well))
     }
 
+    /// Whether any step was cancelled.
+    pub(super) fn any_canceled(&self) -> bool {
+        self.all.iter().any(|step| step.end == Some(StepEnd::Canceled))
+    }
+
     /// How many items a step has, as far as that is known.
     pub(super) fn total(&self, schedule: &Schedule, place: u16) -> Option<u32> {
         let step = self.get(place)?;
@@ -191,7 +202,8 @@ impl Steps {
             let (Some(step), Some(up)) = (self.get(edge.step), rule(schedule, edge.step)) else {
                 return false;
             };
-            let partly = up.on_partial == OnPartial::Fail && step.failed > 0;
+            let lacking = step.failed > 0 || step.withdrawn > 0;
+            let partly = up.on_partial == OnPartial::Fail && lacking;
             step.ended_badly()
                 || self.is_failing(schedule, edge.step)
                 || (step.end.is_some() && partly)
@@ -233,6 +245,12 @@ impl Steps {
         if self.is_failing(schedule, place) {
             return Some(StepEnd::Failed);
         }
+        if step.canceled && step.before == 0 {
+            let whole = self.is_read(schedule, place) && step.withdrawn == 0;
+            if !whole {
+                return Some(StepEnd::Canceled);
+            }
+        }
         if self.is_orphaned(schedule, place) {
             return Some(StepEnd::Upstream);
         }
@@ -240,6 +258,9 @@ impl Steps {
             return None;
         }
         let empty = step.confirmed == 0 && step.failed == 0;
+        if empty && step.withdrawn > 0 {
+            return Some(StepEnd::Canceled);
+        }
         Some(if empty { StepEnd::Skipped } else { StepEnd::Done })
     }
 
@@ -247,6 +268,7 @@ impl Steps {
     pub(super) fn window(&self, schedule: &Schedule, place: u16) -> Option<Window> {
         let step = self.get(place)?;
         let closed = step.end.is_some()
+            || step.canceled
             || step.before >= READ_AHEAD
             || self.is_failing(schedule, place)
             || self.is_orphaned(schedule, place);

@@ -6,6 +6,7 @@ use alloy::primitives::{Address, B256};
 
 use crate::units::{BlockRef, ChainTime, KeyHash, Nonce, Round, Timestamp, Wei};
 
+use super::cancel::Cancel;
 use super::retry::RoundEnd;
 use super::{FailReason, Offer, Outcome};
 
@@ -29,6 +30,10 @@ pub(super) struct Task {
     /// What is kept for the gas of its confirm, in wei: from the moment at which it is bound on
     /// a source that leaves confirming to us, until its confirm is bound or the round ends.
     pub confirm_reserve: Wei,
+    /// Whether it is to be taken back.
+    pub cancel: Cancel,
+    /// Whether its outputs are given up: no response of it is looked at or confirmed.
+    pub discarded: bool,
     /// Where it stands.
     pub state: TaskState,
 }
@@ -180,6 +185,8 @@ impl Task {
             payment,
             expires_s,
             confirm_reserve: Wei::ZERO,
+            cancel: Cancel::No,
+            discarded: false,
             state: TaskState::Pinning,
         }
     }

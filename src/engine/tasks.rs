@@ -25,6 +25,13 @@ pub(super) struct Tasks {
     by_expiry: BTreeSet<(ChainTime, TaskId)>,
     /// Tasks whose confirm has no slot yet; those first that most is kept for.
     unconfirmed: BTreeSet<(Reverse<Wei>, TaskId)>,
+    /// Tasks to be taken back whose end is open: not published for good, not attempted, or with a
+    /// cancel under way.
+    undecided: BTreeSet<TaskId>,
+    /// Of those, the ones that a cancel can be signed for.
+    cancelable: BTreeSet<TaskId>,
+    /// Tasks to be taken back that have a response: they end by themselves.
+    collecting: u32,
     by_address: BTreeMap<Address, TaskId>,
     by_response: BTreeMap<Address, TaskId>,
     open: u32,
@@ -106,6 +113,21 @@ impl Tasks {
         self.by_response.insert(response, id);
     }
 
+    /// Tasks to be taken back of which it is open whether they can be.
+    pub(super) fn undecided(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.undecided.iter().copied()
+    }
+
+    /// The first task that a cancel can be signed for.
+    pub(super) fn first_cancelable(&self) -> Option<TaskId> {
+        self.cancelable.first().copied()
+    }
+
+    /// How many tasks to be taken back have a response that is looked at or paid.
+    pub(super) const fn collecting(&self) -> u32 {
+        self.collecting
+    }
+
     /// Pinned tasks of a step, in input order.
     pub(super) fn ready_of(&self, step: u16) -> impl Iterator<Item = TaskId> + '_ {
         let all = TaskId::new(step, 0)..=TaskId::new(step, u32::MAX);
@@ -147,6 +169,13 @@ impl Tasks {
         if task.is_open() {
             self.open += 1;
         }
+        if task.is_undecided() {
+            self.undecided.insert(id);
+        }
+        if task.is_cancelable() {
+            self.cancelable.insert(id);
+        }
+        self.collecting += u32::from(task.is_collecting());
         self.confirm_reserves = self.confirm_reserves.saturating_add(task.confirm_reserve);
         if let Some(published) = task.published() {
             self.by_address.insert(published.address, id);
@@ -155,7 +184,8 @@ impl Tasks {
             TaskState::Ready { .. } => {
                 self.ready.insert(id);
             }
-            TaskState::Awaiting(published) => {
+            // The end of a cancel that is under way says more.
+            TaskState::Awaiting(published) if !task.cancel.is_bound() => {
                 self.by_expiry.insert((published.expiry, id));
             }
             TaskState::Choosing { candidate, .. } => {
@@ -170,6 +200,7 @@ impl Tasks {
             TaskState::Waiting { .. }
             | TaskState::Pinning
             | TaskState::Publishing { .. }
+            | TaskState::Awaiting(_)
             | TaskState::Checking { .. }
             | TaskState::Confirming { nonce: Some(_), .. } => {}
         }
@@ -179,6 +210,9 @@ impl Tasks {
         if task.is_open() {
             self.open -= 1;
         }
+        self.undecided.remove(&id);
+        self.cancelable.remove(&id);
+        self.collecting -= u32::from(task.is_collecting());
         self.confirm_reserves = self.confirm_reserves.saturating_sub(task.confirm_reserve);
         if let Some(published) = task.published() {
             self.by_address.remove(&published.address);

@@ -69,6 +69,7 @@ impl Engine {
                 self.emit(turn, Event::DepositAsked { account, amount });
             }
             Input::Deposit { .. } => {}
+            Input::Cancel { scope, discard } => self.on_cancel(scope, discard, turn),
             Input::Drain { until } if self.drain.is_none() && self.header.is_some() => {
                 self.emit(turn, Event::DrainAsked { until });
             }
@@ -90,7 +91,10 @@ impl Engine {
     }
 
     fn on_expansion(&mut self, step: u16, expansion: Expansion, turn: &mut Turn) {
-        let waits = self.steps.get(step).is_some_and(|s| s.expansion.is_none() && s.end.is_none());
+        let waits = self
+            .steps
+            .get(step)
+            .is_some_and(|s| s.expansion.is_none() && s.end.is_none() && !s.canceled);
         if waits && self.steps.is_released(&self.schedule, step) {
             self.emit(turn, Event::StepExpanded { step, expansion });
         }
@@ -99,7 +103,7 @@ impl Engine {
     /// Takes the items that the step waits for, and none that it has.
     fn on_items(&mut self, place: u16, items: Vec<ItemEntry>, turn: &mut Turn) {
         let Some(step) = self.steps.get(place) else { return };
-        if step.end.is_some() {
+        if step.end.is_some() || step.canceled {
             return;
         }
         let wanted: Vec<ItemEntry> = match &step.expansion {
@@ -272,6 +276,7 @@ impl Engine {
             return;
         };
         let may_retry = end.may_retry
+            && task.cancel == super::cancel::Cancel::No
             && !self.steps.is_failing(&self.schedule, id.step)
             && !self.steps.is_orphaned(&self.schedule, id.step);
         let end = RoundEnd { may_retry, ..end };

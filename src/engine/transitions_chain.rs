@@ -29,12 +29,13 @@ impl Engine {
     /// that can be stuck, and the payments of open tasks, which a confirm may have taken out
     /// before we know of it, are never taken for money that came back. Believed only at a head
     /// that this run has read the logs of, and above its last publication.
-    fn returned(&self, survey: &Survey) -> Wei {
+    pub(super) fn returned(&self, survey: &Survey) -> Wei {
         let cursor = self.ring.back().map_or(0, |block| block.number);
         if survey.head.number > cursor || survey.head.number < self.last_publication {
             return Wei::ZERO;
         }
-        self.ledger.stuck.saturating_sub(survey.vault_frozen)
+        let frozen = survey.vault_frozen.saturating_sub(self.surely_frozen());
+        self.ledger.stuck.saturating_sub(frozen)
     }
 
     /// Follows the log stream: one page on, or back to a block that still stands.
@@ -77,6 +78,7 @@ impl Engine {
         }
         let LogPage { to, to_time, final_number, final_time, .. } = page;
         self.emit(turn, Event::LogsRead { to, to_time, final_number, final_time });
+        self.note_refund(turn);
         for id in self.tasks.waiting_for_height(self.final_number) {
             self.follow(id, turn);
         }
@@ -101,7 +103,7 @@ impl Engine {
                     };
                     let hash = publication.hash_of(seq);
                     let seen = |s: &Sighting| Some(s.tx_hash) == hash && s.block == block;
-                    publication.is_logged()
+                    publication.is_logged(seq)
                         && passed.contains(&block.number)
                         && !page.sightings.iter().any(seen)
                 })
@@ -131,6 +133,9 @@ impl Engine {
                 if let Some(task) = fresh {
                     self.emit(turn, Event::TaskAttempted { task });
                 }
+            }
+            Seen::TaskStatus { status: TaskStatus::Canceled, .. } => {
+                self.note_ours(sighting, turn);
             }
             Seen::TaskStatus { .. } => {}
             Seen::ResponseConfirmed { response } => self.on_confirmed(sighting, response, turn),
@@ -194,7 +199,8 @@ impl Engine {
         }
     }
 
-    fn on_confirmed(&mut self, sighting: &Sighting, response: Address, turn: &mut Turn) {
+    /// Notes in which block a transaction of ours went well.
+    fn note_ours(&mut self, sighting: &Sighting, turn: &mut Turn) {
         let (block, tx_hash) = (sighting.block, sighting.tx_hash);
         if let Some(nonce) = self.by_hash.get(&tx_hash).copied()
             && let Some(lane) = &self.lane
@@ -203,6 +209,11 @@ impl Engine {
             let slot = lane.slot(nonce);
             self.note_mined(slot, seq, (block, true), turn);
         }
+    }
+
+    fn on_confirmed(&mut self, sighting: &Sighting, response: Address, turn: &mut Turn) {
+        let (block, tx_hash) = (sighting.block, sighting.tx_hash);
+        self.note_ours(sighting, turn);
         let Some(task) = self.tasks.responded_by(response) else { return };
         let known = self.tasks.get(task).and_then(Task::published).and_then(|p| p.confirmed);
         if known != Some((response, block)) {

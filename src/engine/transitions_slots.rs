@@ -9,7 +9,7 @@ use crate::units::{
 use super::admission::fees;
 use super::publication::{Next, Owner, Publication, PublicationState, after_send, bumped};
 use super::verdict::{SlotVerdict, judge};
-use super::{Engine, Event, SendNote, SlotEnd, Turn};
+use super::{Engine, Event, Outcome, SendNote, SlotEnd, Turn};
 
 /// The most versions of one slot (safety.md, section 7).
 const MOST_VERSIONS: usize = 12;
@@ -23,7 +23,7 @@ impl Engine {
         let waits = self.publication(*slot).is_some_and(|publication| {
             publication.state == PublicationState::Reserved
                 && publication.next_seq() == *seq
-                && publication.call == *call
+                && publication.signs() == *call
                 && publication.fees == *fees
         });
         if waits {
@@ -91,7 +91,7 @@ impl Engine {
         });
         if within_cap {
             let slot = lane.slot(nonce);
-            let call = publication.call.clone();
+            let call = publication.signs();
             self.emit(turn, Event::VersionWanted { slot, call, fees: raised });
         }
     }
@@ -163,8 +163,8 @@ impl Engine {
         match judge(slot.nonce, publication.versions.iter().copied(), view) {
             SlotVerdict::Open => {
                 // Of these the stream never tells; a node that is behind costs one repeat.
-                let gone = publication.mined().is_some_and(|(block, ok)| {
-                    (!ok || !publication.is_logged()) && block.number <= view.head.number
+                let gone = publication.mined().is_some_and(|(seq, block, ok)| {
+                    (!ok || !publication.is_logged(seq)) && block.number <= view.head.number
                 });
                 if gone {
                     self.emit(turn, Event::SlotReopened { slot });
@@ -180,11 +180,12 @@ impl Engine {
             SlotVerdict::Mined(seq, receipt) => {
                 // Where the stream has passed, it is right, and a node on another branch is not.
                 let known = publication.mined();
-                if known.is_none_or(|(block, _)| !self.has_passed_height(block.number)) {
+                if known.is_none_or(|(_, block, _)| !self.has_passed_height(block.number)) {
                     self.note_receipt((slot, seq), owner, receipt, turn);
                 }
             }
             SlotVerdict::Final(seq, receipt) => {
+                let noop = publication.is_noop(seq);
                 self.note_receipt((slot, seq), owner, receipt, turn);
                 let end = match &receipt.status {
                     ReceiptStatus::Ok => SlotEnd::Ok { seq },
@@ -194,7 +195,7 @@ impl Engine {
                 };
                 let gas_paid = receipt.gas_paid;
                 self.emit(turn, Event::SlotFinal { slot, end, gas_paid });
-                self.after_final(owner, &receipt.status, turn);
+                self.after_final(owner, (&receipt.status, noop), turn);
             }
         }
     }
@@ -214,12 +215,23 @@ impl Engine {
     }
 
     /// What a final slot means for its task.
-    fn after_final(&mut self, owner: Owner, status: &ReceiptStatus, turn: &mut Turn) {
+    fn after_final(
+        &mut self,
+        owner: Owner,
+        (status, noop): (&ReceiptStatus, bool),
+        turn: &mut Turn,
+    ) {
         let Owner::Task { task, round, purpose, .. } = owner else { return };
         let current = self.tasks.get(task).is_some_and(|t| t.round == round);
         match (purpose, status) {
             (Purpose::Publish, ReceiptStatus::Reverted(revert)) if current => {
                 self.on_publish_revert(task, revert, turn);
+            }
+            (Purpose::Publish, ReceiptStatus::Ok) if current && noop => {
+                self.emit(turn, Event::TaskDone { task, outcome: Outcome::Canceled });
+            }
+            (Purpose::Cancel, ReceiptStatus::Ok) if current => {
+                self.emit(turn, Event::TaskDone { task, outcome: Outcome::Canceled });
             }
             _ => self.follow(task, turn),
         }

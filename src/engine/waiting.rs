@@ -119,6 +119,10 @@ impl Engine {
         if let Some(lane) = &self.lane {
             let lowest = lane.sendable_from(Nonce(0)).take(OFFERED);
             effects.extend(lowest.filter_map(|nonce| broadcast(lane, nonce)));
+            // What is being signed for a slot that was given up since is of no use.
+            let given_up = |nonce: &Nonce| lane.slots[nonce].withdrawn.is_some();
+            let unsigned = lane.unsigned().filter(given_up).take(OFFERED);
+            effects.extend(unsigned.filter_map(|nonce| self.sign(lane, nonce)));
         }
         if !self.may_publish() {
             return;
@@ -161,7 +165,7 @@ impl Engine {
         Some(Effect::Sign {
             slot: lane.slot(nonce),
             seq: publication.next_seq(),
-            call: publication.call.clone(),
+            call: publication.signs(),
             fees: publication.fees,
         })
     }
@@ -222,6 +226,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::SlotFinal { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
+        | Event::CancelAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
@@ -277,6 +282,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::TaskDone { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
+        | Event::CancelAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),

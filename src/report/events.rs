@@ -123,6 +123,7 @@ impl EventStream {
             Event::RunEnded { outcome } => paused(*outcome),
             Event::RunStarted(_)
             | Event::DepositAsked { .. }
+            | Event::CancelAsked { .. }
             | Event::RunResumed { .. }
             | Event::LaneTaken { .. }
             | Event::Surveyed(_)
@@ -259,7 +260,7 @@ impl EventStream {
     fn step_ended(&self, step: u16, end: StepEnd) -> Value {
         let state = match end {
             StepEnd::Done => "done",
-            StepEnd::Skipped | StepEnd::Upstream => "skipped",
+            StepEnd::Skipped | StepEnd::Upstream | StepEnd::Canceled => "skipped",
             StepEnd::Failed => "failed",
         };
         let figures = self.tally.steps().nth(usize::from(step)).map(|(_, figures)| figures);
@@ -307,7 +308,8 @@ fn paused(outcome: RunOutcome) -> Vec<Line> {
         | RunOutcome::Failed
         | RunOutcome::OverBudget
         | RunOutcome::Stopped
-        | RunOutcome::Quarantined => return Vec::new(),
+        | RunOutcome::Quarantined
+        | RunOutcome::Canceled => return Vec::new(),
     };
     vec![("paused", json!({"reason": why}))]
 }
@@ -320,7 +322,7 @@ pub(super) fn state(outcome: Option<RunOutcome>) -> &'static str {
         Some(RunOutcome::Done) => "done",
         Some(RunOutcome::Failed | RunOutcome::OverBudget) => "failed",
         Some(RunOutcome::PausedBudget | RunOutcome::PausedFunds) => "paused",
-        Some(RunOutcome::Stopped | RunOutcome::Quarantined) => "stopped",
+        Some(RunOutcome::Stopped | RunOutcome::Quarantined | RunOutcome::Canceled) => "stopped",
     }
 }
 

@@ -115,6 +115,7 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::TaskRead { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
+        | Event::CancelAsked { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
     }

@@ -85,6 +85,7 @@ impl Progress {
                 let figures = self.tally.steps().nth(usize::from(*step))?.1;
                 Some(self.end_line(self.tally.name(*step), figures, *end))
             }
+            Event::CancelAsked { .. } => Some("cancelling: no new tasks".into()),
             Event::DrainAsked { .. } => Some("stopping: no new tasks".into()),
             Event::RunEnded { outcome } => {
                 self.tally.run().map(|run| format!("run {} {}", run.id, outcome_words(*outcome)))
@@ -146,6 +147,10 @@ impl Progress {
             StepEnd::Done => "done",
             StepEnd::Skipped => return format!("{name} skipped"),
             StepEnd::Failed => "failed",
+            StepEnd::Canceled if !step.started => {
+                return format!("{name} not started: the run was cancelled");
+            }
+            StepEnd::Canceled => "cancelled",
             StepEnd::Upstream => return format!("{name} not started: a step before it failed"),
         };
         let paid =
@@ -196,7 +201,8 @@ impl Progress {
         match step.end {
             Some(StepEnd::Skipped) => return "skipped".into(),
             Some(StepEnd::Upstream) => return "not started: a step before it failed".into(),
-            Some(StepEnd::Done | StepEnd::Failed) | None => {}
+            Some(StepEnd::Canceled) if !step.started => return "cancelled".into(),
+            Some(StepEnd::Done | StepEnd::Failed | StepEnd::Canceled) | None => {}
         }
         if !step.started {
             let waits: Vec<&str> = self.tally.waits_for(place).map(|name| name.as_str()).collect();
@@ -248,6 +254,7 @@ pub(super) fn outcome_words(outcome: RunOutcome) -> &'static str {
         RunOutcome::PausedFunds => "paused: the vault or the wallet is too low",
         RunOutcome::Stopped => "stopped",
         RunOutcome::Quarantined => "stopped: the wallet was used elsewhere",
+        RunOutcome::Canceled => "cancelled",
     }
 }
 

@@ -89,7 +89,9 @@ pub fn stopping(tally: &Tally, wait: Duration) -> Vec<String> {
             coin.exact(tally.money().locked)
         )),
         format!("They go on whether or not this program runs. Waiting up to {} …", span(wait)),
-        format!("Press Ctrl-C again to leave now.   Later: ogflow resume {id}"),
+        format!(
+            "Press Ctrl-C again to leave now.   Later: ogflow resume {id}   or   ogflow cancel {id}"
+        ),
     ]
 }
 
@@ -107,6 +109,7 @@ pub fn standing(tally: &Tally, now: Timestamp) -> Vec<String> {
         " {} {} on {}, started {age} ago, spent {of}",
         run.id, run.pipeline, run.network.name
     );
+    let then = if tally.is_canceled() { "cancelled" } else { "published now" };
     let at = |mark: Reached| tally.open().filter(|(_, task)| task.now == mark).count() as u64;
     let ended_badly = total.failed + total.rejected_paid;
     let mut columns = Columns::new(&[Align::Right, Align::Left, Align::Left]);
@@ -117,7 +120,7 @@ pub fn standing(tally: &Tally, now: Timestamp) -> Vec<String> {
         (at(Reached::Attempted), "taken by a provider", "watched until they expire"),
         (at(Reached::Published), "still open", "watched until they expire"),
         (at(Reached::Submitted), "submitted, no receipt known", "the same bytes are sent again"),
-        (at(Reached::Waiting), "read, not yet published", "published now"),
+        (at(Reached::Waiting), "read, not yet published", then),
     ] {
         if number > 0 {
             columns.row([number.to_string().as_str(), what, then]);
@@ -137,6 +140,7 @@ pub fn state(tally: &Tally) -> &'static str {
         Some(RunOutcome::OverBudget) => "OVER BUDGET",
         Some(RunOutcome::PausedBudget | RunOutcome::PausedFunds) => "PAUSED",
         Some(RunOutcome::Stopped | RunOutcome::Quarantined) => "STOPPED",
+        Some(RunOutcome::Canceled) => "CANCELED",
     }
 }
 
@@ -224,6 +228,7 @@ fn unpublished(tally: &Tally) -> Vec<String> {
         Some(RunOutcome::OverBudget | RunOutcome::PausedBudget) => ": the cap was reached",
         Some(RunOutcome::PausedFunds) => ": the money ran out",
         Some(RunOutcome::Stopped | RunOutcome::Quarantined) => "",
+        Some(RunOutcome::Canceled) => ": the run was cancelled",
     };
     let mut lines = Vec::new();
     for (name, step) in tally.steps() {

@@ -9,7 +9,9 @@ use super::figures::{
     Confirmed, Failure, Money, OpenTask, Reached, RunFacts, StepTally, latency, paid,
 };
 use super::layout::Coin;
-use crate::engine::{Event, Expansion, ItemEntry, ItemFate, Outcome, RunHeader, RunOutcome};
+use crate::engine::{
+    CancelScope, Event, Expansion, ItemEntry, ItemFate, Outcome, RunHeader, RunOutcome,
+};
 use crate::plan::{Schedule, StepRule};
 use crate::units::{BlockRef, Call, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei};
 
@@ -42,6 +44,7 @@ pub struct Tally {
     resumed: bool,
     draining: Option<Timestamp>,
     outcome: Option<RunOutcome>,
+    canceled: bool,
     ended: VecDeque<(Timestamp, u64)>,
 }
 
@@ -139,6 +142,11 @@ impl Tally {
         self.draining
     }
 
+    /// Whether the whole run was asked to be taken back: it publishes nothing more.
+    pub fn is_canceled(&self) -> bool {
+        self.canceled
+    }
+
     /// How the run ended.
     pub fn outcome(&self) -> Option<RunOutcome> {
         self.outcome
@@ -189,6 +197,7 @@ impl Tally {
             Event::RoundOpened { task, round, payment, .. } => self.again(*task, *round, *payment),
             Event::TaskDone { task, outcome } => self.done(*task, outcome, at),
             Event::EscrowReturned { amount } => self.returned(*amount),
+            Event::CancelAsked { scope, .. } => self.canceled |= *scope == CancelScope::Run,
             Event::DrainAsked { until } => self.draining = Some(*until),
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::TaskRead { .. }
@@ -328,19 +337,12 @@ impl Tally {
 
     fn done(&mut self, id: TaskId, outcome: &Outcome, at: Timestamp) {
         let Some(task) = self.open.remove(&id) else { return };
-        let unlocked = match outcome {
-            Outcome::Confirmed { .. } | Outcome::RejectedPaid { .. } | Outcome::Canceled => {
-                task.is_on_chain()
-            }
-            Outcome::Failed(_) | Outcome::Skipped => false,
-        };
-        if unlocked {
+        if outcome.paid().is_some() && task.is_on_chain() {
             self.money.locked = self.money.locked.saturating_sub(task.payment);
         }
-        let paid = paid(outcome);
-        self.money.paid = self.money.paid.saturating_add(paid);
+        self.money.paid = self.money.paid.saturating_add(paid(outcome));
         let step = self.step(id.step);
-        step.paid = step.paid.saturating_add(paid);
+        step.paid = step.paid.saturating_add(paid(outcome));
         match outcome {
             Outcome::Confirmed { .. } => {
                 step.confirmed += 1;
@@ -352,8 +354,8 @@ impl Tally {
         }
         let failed = matches!(outcome, Outcome::RejectedPaid { .. } | Outcome::Failed(_));
         if failed && self.failures.len() < FAILURES {
-            let (step, rounds, outcome) = (id.step, task.round, outcome.clone());
-            self.failures.push(Failure { step, key: task.key, rounds, outcome });
+            let (step, rounds, outcome, key) = (id.step, task.round, outcome.clone(), task.key);
+            self.failures.push(Failure { step, key, rounds, outcome });
         }
         self.sample(at);
     }

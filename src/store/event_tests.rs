@@ -5,8 +5,8 @@
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use crate::engine::{Event, Offer, RunOutcome, SendNote, StepEnd, Verdict};
-use crate::units::{Nonce, Round, SendOutcome, TaskKey, TaskStatus, Timestamp};
+use crate::engine::{CancelScope, Event, Offer, RunOutcome, SendNote, StepEnd, Verdict};
+use crate::units::{Nonce, Round, SendOutcome, TaskId, TaskKey, TaskStatus, Timestamp};
 
 use super::fixture::{header, proves, run};
 use super::{Batch, Journal, SqliteJournal, StateFolder};
@@ -67,8 +67,22 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
         (address(), wei())
             .prop_map(|(account, amount)| Event::DepositAsked { account, amount })
             .boxed(),
+        (scope(), any::<bool>())
+            .prop_map(|(scope, discard)| Event::CancelAsked { scope, discard })
+            .boxed(),
         moment().prop_map(|until| Event::DrainAsked { until }).boxed(),
         Just(Event::RunEnded { outcome: RunOutcome::PausedFunds }).boxed(),
+    ]
+}
+
+fn scope() -> impl Strategy<Value = CancelScope> {
+    let tasks = prop::collection::vec((any::<u16>(), any::<u32>()), 0..4);
+    prop_oneof![
+        Just(CancelScope::Run),
+        any::<u16>().prop_map(|step| CancelScope::Step { step }),
+        tasks.prop_map(|tasks| CancelScope::Tasks {
+            tasks: tasks.into_iter().map(|(step, item)| TaskId::new(step, item)).collect(),
+        }),
     ]
 }
 

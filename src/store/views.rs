@@ -46,7 +46,7 @@ pub enum RunState {
 
 impl RunState {
     /// All states, each once.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Running,
         Self::Ended(RunOutcome::Done),
         Self::Ended(RunOutcome::Failed),
@@ -55,6 +55,7 @@ impl RunState {
         Self::Ended(RunOutcome::PausedFunds),
         Self::Ended(RunOutcome::Stopped),
         Self::Ended(RunOutcome::Quarantined),
+        Self::Ended(RunOutcome::Canceled),
     ];
 
     /// The word for it, in the database and in machine formats.
@@ -68,6 +69,7 @@ impl RunState {
             Self::Ended(RunOutcome::PausedFunds) => "paused-funds",
             Self::Ended(RunOutcome::Stopped) => "stopped",
             Self::Ended(RunOutcome::Quarantined) => "quarantined",
+            Self::Ended(RunOutcome::Canceled) => "canceled",
         }
     }
 
@@ -86,7 +88,12 @@ impl RunState {
                 | RunOutcome::Stopped
                 | RunOutcome::Quarantined,
             ) => true,
-            Self::Ended(RunOutcome::Done | RunOutcome::Failed | RunOutcome::OverBudget) => false,
+            Self::Ended(
+                RunOutcome::Done
+                | RunOutcome::Failed
+                | RunOutcome::OverBudget
+                | RunOutcome::Canceled,
+            ) => false,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! alone.
 
 mod branch;
+mod cancel;
 mod cap;
 mod world;
 

@@ -98,7 +98,7 @@ fn stopping_says_what_is_open_and_how_to_go_on() {
         [
             "Stopping: no new tasks. 2 tasks are open on chain; 0.02 OGPU is locked.",
             "They go on whether or not this program runs. Waiting up to 30 s …",
-            "Press Ctrl-C again to leave now.   Later: ogflow resume r-7f3k9q2m",
+            "Press Ctrl-C again to leave now.   Later: ogflow resume r-7f3k9q2m   or   ogflow cancel r-7f3k9q2m",
         ]
     );
 }

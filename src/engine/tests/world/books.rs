@@ -49,8 +49,22 @@ impl World {
             assert!(ours <= cap, "S7: {ours} of {cap}");
             assert!(ledger <= cap, "I7: {ledger} of {cap}");
         }
+        self.check_canceled();
         let gas = self.gas_at_worst();
         assert!(gas <= self.chain.wallet, "{gas} of the {} in the wallet", self.chain.wallet);
+    }
+
+    /// S5: for what was reported as cancelled nothing can be paid any more, and never was.
+    fn check_canceled(&self) {
+        for (_, event) in &self.journal {
+            let Event::TaskDone { task, outcome: Outcome::Canceled } = event else { continue };
+            assert!(!self.rounds_of(*task) || !self.chain.may_pay(*task), "S5: {task} can be paid");
+        }
+    }
+
+    /// Whether a task had one round only: what became of those before it is not cancelled.
+    fn rounds_of(&self, id: TaskId) -> bool {
+        self.count(|event| matches!(event, Event::RoundOpened { task, .. } if *task == id)) == 0
     }
 
     /// Successful publications on the canonical chain, by key.
@@ -84,6 +98,7 @@ impl World {
         for (_, event) in &self.journal {
             match event {
                 Event::SlotReserved { call: Call::PublishTask { .. }, .. } => counts.0 += 1,
+                Event::SlotReserved { call: Call::CancelTask { .. }, .. } => {}
                 Event::SlotReserved { .. } => counts.1 += 1,
                 _ => {}
             }

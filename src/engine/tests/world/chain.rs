@@ -177,9 +177,14 @@ impl Chain {
                 let seen = Seen::ResponseConfirmed { response: *response };
                 (!self.has_seen(&seen)).then_some(seen)
             }
-            Call::CancelTask { .. } | Call::Deposit { .. } | Call::NoOp => None,
+            Call::CancelTask { task } => {
+                let seen = Seen::TaskStatus { task: *task, status: TaskStatus::Canceled };
+                let attempted = Seen::TaskStatus { task: *task, status: TaskStatus::Attempted };
+                (!self.has_seen(&seen) && !self.has_seen(&attempted)).then_some(seen)
+            }
+            Call::Deposit { .. } | Call::NoOp => None,
         };
-        let wants_log = matches!(tx.call, Call::PublishTask { .. } | Call::ConfirmResponse { .. });
+        let wants_log = !matches!(tx.call, Call::Deposit { .. } | Call::NoOp);
         let ok = log.is_some() || !wants_log;
         if let Some(seen) = log {
             self.log(tx.hash, seen);
@@ -188,6 +193,26 @@ impl Chain {
         let gas = if tx.hash == B256::repeat_byte(0xff) { 0 } else { (GAS - 1) * self.price };
         let gas_paid = Wei::from_u128(u128::from(gas));
         self.txs.push(Mined { height: self.blocks.len() - 1, tx, ok, gas_paid });
+    }
+
+    /// Whether the task of this contract was cancelled.
+    pub(super) fn has_canceled(&self, task: Address) -> bool {
+        self.has_seen(&Seen::TaskStatus { task, status: TaskStatus::Canceled })
+    }
+
+    /// Whether a publication that a task was once bound to may still come on the chain, or stands
+    /// there without having been cancelled for good.
+    pub(super) fn may_pay(&self, id: TaskId) -> bool {
+        let settled = self.settled().len() as u64;
+        let ours = |tx: &&Tx| tx.owner.is_some_and(|(owner, _)| owner == id);
+        let open = self.sent.range(settled..).flat_map(|(_, txs)| txs).any(|tx| ours(&tx));
+        let standing = self.settled().iter().filter(|mined| mined.ok && ours(&&mined.tx));
+        let canceled = |mined: &&Mined| {
+            let task = Address::from_word(mined.tx.hash);
+            let seen = Seen::TaskStatus { task, status: TaskStatus::Canceled };
+            self.has_seen_by(&seen, self.final_height as u64)
+        };
+        open || standing.filter(|mined| !canceled(mined)).count() > 0
     }
 
     fn has_seen(&self, wanted: &Seen) -> bool {
@@ -246,6 +271,9 @@ impl Chain {
             let tx = keccak256(response);
             let responded = Seen::ResponseSubmitted { response, task };
             let confirmed = Seen::ResponseConfirmed { response };
+            if self.has_canceled(task) {
+                continue;
+            }
             if self.has_seen(&responded) {
                 let meddled = is_among(&self.confirmed_by_others) && dice.below(4) == 0;
                 if meddled && !self.has_seen(&confirmed) {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256};
 
 use crate::engine::event::FORMAT;
-use crate::engine::{Effect, EffectKey, Engine, Event, Input, RunHeader, RunOutcome};
+use crate::engine::{CancelScope, Effect, EffectKey, Engine, Event, Input, RunHeader, RunOutcome};
 use crate::plan::{
     Allowance, Edge, EdgeKind, Limits, OnExceed, OnPartial, RetryRule, Schedule, StepRule,
 };
@@ -281,6 +281,11 @@ impl World {
     /// Whether the run waits for answers alone.
     pub(super) fn has_published_all(&self) -> bool {
         self.engine.has_published_all()
+    }
+
+    /// Asks for tasks to be taken back.
+    pub(super) fn cancel(&mut self, scope: CancelScope, discard: bool) {
+        self.feed(Input::Cancel { scope, discard });
     }
 
     /// Asks the run to stop now.
