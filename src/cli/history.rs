@@ -18,7 +18,7 @@ use crate::engine::{Event, Expansion, Outcome, SlotEnd};
 use crate::plan::{Plan, PlanItem, StepEntry, StepValues};
 use crate::report::figures::OpenTask;
 use crate::report::{ErrorRow, Fact, Row, Tally, rows};
-use crate::units::{Call, Seq, Slot, TaskId, Timestamp, Wei};
+use crate::units::{Call, Purpose, Seq, Slot, TaskId, Timestamp, Wei};
 
 /// A task that has ended.
 #[derive(Clone, Debug)]
@@ -37,8 +37,9 @@ pub struct History {
     tally: Tally,
     expansions: BTreeMap<u16, Expansion>,
     ended: BTreeMap<TaskId, EndedTask>,
-    deposits: BTreeMap<(Slot, Seq), B256>,
+    versions: BTreeMap<(Slot, Seq), B256>,
     deposited: Option<B256>,
+    canceled_by: BTreeMap<TaskId, B256>,
 }
 
 impl History {
@@ -53,17 +54,39 @@ impl History {
             let ended = EndedTask { task: task.clone(), outcome: outcome.clone(), at: fact.at };
             self.ended.insert(*id, ended);
         }
-        self.observe_deposit(fact.event);
+        self.observe_slots(fact.event);
         self.tally.apply(fact);
     }
 
-    fn observe_deposit(&mut self, event: &Event) {
-        if let Event::VersionSigned { slot, seq, hash, call: Call::Deposit { .. }, .. } = event {
-            self.deposits.insert((*slot, *seq), *hash);
+    /// Remembers the transactions that people are told of: deposits, cancels, no-ops.
+    fn observe_slots(&mut self, event: &Event) {
+        if let Event::VersionSigned { slot, seq, hash, call, .. } = event {
+            match call {
+                Call::Deposit { .. } | Call::CancelTask { .. } | Call::NoOp => {
+                    self.versions.insert((*slot, *seq), *hash);
+                }
+                Call::PublishTask { .. } | Call::ConfirmResponse { .. } => {}
+            }
         }
-        if let Event::SlotFinal { slot, end: SlotEnd::Ok { seq }, .. } = event {
-            self.deposited = self.deposits.get(&(*slot, *seq)).copied().or(self.deposited);
+        let Event::SlotFinal { slot, end: SlotEnd::Ok { seq }, .. } = event else { return };
+        let Some(hash) = self.versions.get(&(*slot, *seq)) else { return };
+        match self.tally.slot(*slot) {
+            Some((id, Purpose::Cancel | Purpose::Publish)) => {
+                self.canceled_by.insert(id, *hash);
+            }
+            Some((_, Purpose::Deposit)) => self.deposited = Some(*hash),
+            Some((_, Purpose::Confirm)) | None => {}
         }
+    }
+
+    /// The transaction that took a task back, once it is final; none if nothing was signed.
+    pub fn canceled_by(&self, id: TaskId) -> Option<B256> {
+        self.canceled_by.get(&id).copied()
+    }
+
+    /// All tasks that have ended.
+    pub fn all_ended(&self) -> impl Iterator<Item = (TaskId, &EndedTask)> {
+        self.ended.iter().map(|(id, ended)| (*id, ended))
     }
 
     /// The transaction that moved money into the vault, once it is final.

@@ -8,6 +8,7 @@
 //! decided here is whether a person said yes.
 
 pub mod args;
+pub mod cancel;
 pub mod check;
 pub mod clock;
 pub mod conduct;
@@ -117,6 +118,7 @@ fn perform(args: Args, env: Environment) -> Result<Exit, Failure> {
         Some(Command::Plan(args)) => plan::plan(&args, &settings, &here),
         Some(Command::Run(args)) => run::run(&args, &settings, &here),
         Some(Command::Resume(args)) => resume::resume(&args, &settings, &here),
+        Some(Command::Cancel(args)) => cancel::cancel(&args, &settings),
         Some(Command::Templates(args)) => templates::templates(&args, &settings, &here),
         Some(Command::Devnet(args)) => devnet::devnet(&args, &settings),
         Some(Command::Graph(args)) => graph::graph(&args, &settings, &here),

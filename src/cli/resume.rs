@@ -100,7 +100,7 @@ pub fn resume(
     })
 }
 
-fn other_network(header: &RunHeader, connection: &Connection) -> Failure {
+pub(super) fn other_network(header: &RunHeader, connection: &Connection) -> Failure {
     let message = format!(
         "run {} is on {}, not on {}",
         header.run, header.network.name, connection.network.name
@@ -204,6 +204,9 @@ pub async fn go(
     drop(views);
     let now = clock::now();
     settings.ui.talk(&report::summary::standing(history.tally(), now).join("\n"));
+    if history.tally().is_canceled() {
+        settings.ui.say("The run was cancelled: nothing is published; what is open is collected.");
+    }
     let found = connection.chain.guard().await.map_err(|error| super::errors::of_chain(&error))?;
     preflight::same_chain(&header, &found).map_err(|error| of_driver(&error))?;
     let cap = again.max_spend.map(Some);

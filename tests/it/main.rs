@@ -6,6 +6,7 @@ mod abi;
 mod architecture;
 mod bad_files;
 mod bad_items;
+mod cancel;
 mod chain;
 mod commands;
 mod corruption;

@@ -129,6 +129,8 @@ pub enum Command {
     Run(RunArgs),
     /// Go on with a run that has stopped.
     Resume(ResumeArgs),
+    /// Take back what nobody has attempted, and publish nothing more.
+    Cancel(CancelArgs),
     /// Show runs, their tasks, or one task.
     Status(StatusArgs),
     /// Write the outputs of a run.

@@ -211,3 +211,31 @@ pub struct ResumeArgs {
     #[command(flatten)]
     pub watch: WatchArgs,
 }
+
+/// `cancel`
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_long_help = "Examples:\n  ogflow cancel\n  ogflow cancel r-2mm8 --step digest\n  ogflow cancel r-2mm8 --where \"state == 'published'\""
+)]
+pub struct CancelArgs {
+    /// The run: its id, the start of it, or `latest`; the newest unfinished one if left out.
+    pub run: Option<String>,
+    /// Only this step; the rest of the run can go on.
+    #[arg(long, value_name = "STEP")]
+    pub step: Option<String>,
+    /// Only tasks for which this expression holds; the fields are those of `status --tasks`.
+    #[arg(long = "where", value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Give up outputs that wait for a confirm, instead of confirming them first.
+    #[arg(long)]
+    pub discard: bool,
+    /// Skip the question.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// The devnet.
+    #[command(flatten)]
+    pub devnet: KnobArgs,
+    /// How to watch.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+}

@@ -3,7 +3,7 @@
 
 mod list;
 mod one;
-mod tasks;
+pub mod tasks;
 
 use super::args::{RowFormat, StatusArgs};
 use super::conduct::exit_of;

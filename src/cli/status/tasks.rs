@@ -10,31 +10,31 @@ use crate::report::{Reached, layout, rows};
 use crate::units::{TaskId, Untrusted, Wei};
 
 /// The fields of a task, for `--where`.
-pub(super) const FIELDS: &[&str] =
+pub const FIELDS: &[&str] =
     &["task", "step", "key", "state", "round", "paid_wei", "address", "reason"];
 
 /// A task in the list.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub struct Listed {
     /// Its place in the plan.
-    pub(super) id: TaskId,
+    pub id: TaskId,
     /// `STEP/KEY`.
-    pub(super) label: String,
+    pub label: String,
     /// A word of cli.md, section 6.
-    pub(super) state: &'static str,
+    pub state: &'static str,
     /// Its round.
-    pub(super) round: u16,
+    pub round: u16,
     /// What was paid for it.
-    pub(super) paid: Wei,
+    pub paid: Wei,
     /// Its contract.
-    pub(super) task: Option<Address>,
+    pub task: Option<Address>,
     /// Why it failed.
-    pub(super) why: String,
+    pub why: String,
 }
 
 impl Listed {
     /// For machines.
-    pub(super) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let (step, key) = self.label.split_once('/').unwrap_or((&self.label, ""));
         json!({
             "task": self.label,
@@ -50,7 +50,7 @@ impl Listed {
 }
 
 /// The tasks of a run that have begun.
-pub(super) fn all(history: &History) -> Vec<Listed> {
+pub fn all(history: &History) -> Vec<Listed> {
     let tally = history.tally();
     let mut out: Vec<Listed> = tally
         .open()
