@@ -25,6 +25,15 @@ pub(super) struct SlotBook {
     mined: Option<BlockRef>,
     reserved: Fees,
     versions: Vec<(B256, Fees)>,
+    /// Whether the journal gives it up: a no-op may take its place, and nothing else.
+    given_up: bool,
+}
+
+impl SlotBook {
+    /// Whether a version of it may do this.
+    fn allows(&self, call: &Call) -> bool {
+        same_purpose(&self.call, call) || (self.given_up && *call == Call::NoOp)
+    }
 }
 
 #[derive(Default)]
@@ -44,6 +53,8 @@ pub(super) struct Books {
     received: BTreeSet<B256>,
     pub cap: Option<Wei>,
     returned: Wei,
+    /// Whether the journal says that the run is to be taken back.
+    given_up: bool,
     /// How often a confirm of each response was bound.
     confirms: BTreeMap<Address, u32>,
     /// Whether bytes must be in the journal before they leave.
@@ -53,6 +64,11 @@ pub(super) struct Books {
 }
 
 impl Books {
+    /// Whether the journal says that the run is to be taken back.
+    pub(super) const fn is_given_up(&self) -> bool {
+        self.given_up
+    }
+
     pub(super) fn broke(&mut self, what: impl Into<String>) {
         let what = what.into();
         self.broken.get_or_insert(what);
@@ -79,7 +95,8 @@ impl Books {
                 let publishes = matches!(call, Call::PublishTask { .. });
                 let tag = key.to_string();
                 let (versions, mined) = (Vec::new(), None);
-                let book = SlotBook { call, tag: tag.clone(), mined, reserved, versions };
+                let (given_up, of) = (false, tag.clone());
+                let book = SlotBook { call, tag: of, mined, reserved, versions, given_up };
                 if self.slots.insert(slot.nonce.0, book).is_some() {
                     self.broke(format!("S3: nonce {} is bound twice", slot.nonce));
                 }
@@ -87,9 +104,13 @@ impl Books {
                     self.note_round(*task, tag);
                 }
             }
-            Event::VersionWanted { slot, fees, .. } => {
+            Event::CancelAsked { .. } => self.given_up = true,
+            Event::VersionWanted { slot, fees, call } => {
+                let given_up = self.given_up;
                 if let Some(book) = self.slots.get_mut(&slot.nonce.0) {
                     book.reserved = *fees;
+                    let publishes = matches!(book.call, Call::PublishTask { .. });
+                    book.given_up |= given_up && publishes && *call == Call::NoOp;
                 }
             }
             Event::SlotMined { slot, block, .. } => self.note_mined(slot.nonce.0, Some(*block)),
@@ -101,7 +122,7 @@ impl Books {
                     self.broke(format!("S3: nonce {} is signed and not bound", slot.nonce));
                     return;
                 };
-                let same = same_purpose(&book.call, call);
+                let same = book.allows(call) && !(book.given_up && *call != Call::NoOp);
                 book.versions.push((*hash, *fees));
                 if !same {
                     self.broke(format!("S3: nonce {} changed its purpose", slot.nonce));
@@ -154,7 +175,7 @@ impl Books {
             self.broke(format!("S3: nonce {} is not the slot of these bytes", tx.nonce));
             return;
         };
-        let (same, served) = (same_purpose(&book.call, &tx.call), book.tag.clone());
+        let (same, served) = (book.allows(&tx.call), book.tag.clone());
         if !same {
             self.broke(format!("S3: nonce {} does something else than was bound", tx.nonce));
         }
@@ -163,6 +184,12 @@ impl Books {
             && row.key.as_ref() != Some(&served)
         {
             self.broke(format!("S4: nonce {} confirms the response of another task", tx.nonce));
+            return;
+        }
+        if let Call::CancelTask { task } = &tx.call
+            && chain.tasks.get(task).and_then(|row| row.key.as_ref()) != Some(&served)
+        {
+            self.broke(format!("S5: nonce {} cancels another task", tx.nonce));
             return;
         }
         let earlier = tx.key.as_ref().and_then(|tag| {
@@ -219,6 +246,13 @@ impl Books {
                 self.broke(format!("S4: {task} says confirmed, but {why}"));
             }
         }
+        for event in events {
+            if let Event::TaskDone { task, outcome: Outcome::Canceled } = event
+                && !self.is_canceled(*task, chain, final_height)
+            {
+                self.broke(format!("S5: {task} says cancelled, and can be paid"));
+            }
+        }
         self.check_returned(events, chain);
         self.check_confirms(events);
         if let Some(cap) = self.cap {
@@ -263,6 +297,28 @@ impl Books {
                 self.broke(format!("S8: {task} is confirmed over and over"));
             }
         }
+    }
+
+    /// Whether nothing that was signed for an item can be paid any more, by the final part of the
+    /// chain: each round was cancelled, or is past its life, or never came.
+    pub(super) fn is_canceled(&self, task: TaskId, chain: &Chain, final_height: u64) -> bool {
+        let final_count = chain.money_at(final_height).count;
+        let now = chain.block(final_height).map_or(0, |block| block.time);
+        let tags = self.rounds.get(&task).map_or(&[][..], Vec::as_slice);
+        let open = |(nonce, book): (&u64, &SlotBook)| {
+            tags.contains(&book.tag) && !book.versions.is_empty() && *nonce >= final_count
+        };
+        let over = |row: &TaskRow| {
+            let paid = row.costs(chain, chain.head()) > 0 && row.ended.is_some();
+            let canceled = row.ended.is_some_and(|(at, how)| how == 3 && at <= final_height);
+            // What an earlier round was refused is never confirmed.
+            let manual = row.source == super::contracts::MANUAL;
+            let by_us = row.responses.iter().any(|(_, response)| self.confirms(*response));
+            let refused = manual && !row.responses.is_empty() && !by_us;
+            !paid && (canceled || refused || row.expiry <= now)
+        };
+        let ours = |row: &&TaskRow| row.key.as_ref().is_some_and(|tag| tags.contains(tag));
+        !self.slots.iter().any(open) && chain.tasks.values().filter(ours).all(over)
     }
 
     fn is_confirmed(
@@ -326,7 +382,7 @@ impl TaskRow {
         });
         match (paid, self.ended) {
             (Some(paid), _) => paid,
-            (None, Some((at, 4))) if at <= height => 0,
+            (None, Some((at, 3 | 4))) if at <= height => 0,
             (None, _) => self.payment,
         }
     }

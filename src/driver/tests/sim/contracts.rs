@@ -9,7 +9,7 @@ use std::sync::Arc;
 use alloy::primitives::{Address, B256, Bytes, keccak256};
 use alloy::sol_types::SolEvent;
 
-use super::pool::Tx;
+use super::pool::{Tx, gas_of};
 use crate::chain::contract::abi::INexus;
 use crate::units::{BlockRef, Call};
 
@@ -256,7 +256,14 @@ impl Chain {
                     (_, _) => Some("NoSuchResponse"),
                 }
             }
-            Call::CancelTask { .. } | Call::Deposit { .. } | Call::NoOp => None,
+            Call::CancelTask { task } => match self.tasks.get(task) {
+                Some(row) if row.ended.is_some() || !row.attempts.is_empty() => {
+                    Some("AlreadyFinalized")
+                }
+                Some(_) => None,
+                None => Some("NoSuchTask"),
+            },
+            Call::Deposit { .. } | Call::NoOp => None,
         }
     }
 
@@ -291,7 +298,11 @@ impl Chain {
                 self.confirm(*response, tx.hash);
                 None
             }
-            Call::CancelTask { .. } | Call::Deposit { .. } | Call::NoOp => None,
+            Call::CancelTask { task } => {
+                self.give_back(*task, 3, tx.hash);
+                None
+            }
+            Call::Deposit { .. } | Call::NoOp => None,
         }
     }
 
@@ -331,16 +342,21 @@ impl Chain {
 
     /// Gives the payment of a task that is past its life back.
     pub(super) fn expire(&mut self, task: Address, tx_hash: B256) {
+        self.give_back(task, 4, tx_hash);
+    }
+
+    /// Ends a task that nobody is paid for.
+    fn give_back(&mut self, task: Address, status: u8, tx_hash: B256) {
         let height = self.head();
         let Some(row) = self.tasks.get_mut(&task) else { return };
-        row.ended = Some((height, 4));
+        row.ended = Some((height, status));
         let (payment, expiry) = (row.payment, row.expiry);
         self.forget_expiring(expiry, task);
         self.change_money(|money| {
             money.frozen -= payment;
             money.free += payment;
         });
-        self.log(tx_hash, &INexus::TaskStatusChanged { task, status: 4 });
+        self.log(tx_hash, &INexus::TaskStatusChanged { task, status });
     }
 
     fn forget_expiring(&mut self, expiry: u64, task: Address) {
@@ -379,15 +395,5 @@ impl Chain {
             }
         }
         txs
-    }
-}
-
-/// The gas that a call takes.
-pub(super) fn gas_of(call: &Call) -> u64 {
-    match call {
-        Call::PublishTask { config, .. } => 310_000 + 16 * config.len() as u64,
-        Call::ConfirmResponse { .. } => 95_000,
-        Call::CancelTask { .. } | Call::Deposit { .. } => 60_000,
-        Call::NoOp => 21_000,
     }
 }

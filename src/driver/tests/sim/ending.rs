@@ -5,16 +5,16 @@ use std::sync::Arc;
 use super::contracts::TaskRow;
 use super::scenery::Scenery;
 use super::world::World;
-use crate::engine::{Engine, Event, Ledger, Verdict};
+use crate::engine::{Engine, Event, Ledger, Outcome, Verdict};
 use crate::units::cid::sha256;
-use crate::units::{Timestamp, Wei};
+use crate::units::{TaskId, Timestamp, Wei};
 
 /// Tasks that were published, and items that ended with an accepted output.
 pub(super) fn tasks(events: &[(Timestamp, Event)]) -> (usize, usize) {
     let published = |event: &&(Timestamp, Event)| matches!(event.1, Event::TaskPublished { .. });
     let well = |(_, event): &&(Timestamp, Event)| {
         let Event::TaskDone { outcome, .. } = event else { return false };
-        matches!(outcome, crate::engine::Outcome::Confirmed { .. })
+        matches!(outcome, Outcome::Confirmed { .. })
     };
     (events.iter().filter(published).count(), events.iter().filter(well).count())
 }
@@ -27,6 +27,9 @@ pub(super) fn check(world: &mut World, scenery: &Scenery) {
     let ledger = *engine.ledger();
     if let Err(why) = exact(world, &ledger) {
         world.books.broke(format!("S6: {why}; {ledger:?}"));
+    }
+    if let Some(task) = paid_though_cancelled(world) {
+        world.books.broke(format!("S5: {task} was cancelled, and can be paid"));
     }
     if let Err(why) = nothing_left_behind(world) {
         world.books.broke(format!("S9: {why}"));
@@ -61,6 +64,17 @@ fn exact(world: &World, ledger: &Ledger) -> Result<(), String> {
         return Err(format!("{booked} is booked as returned, {back} came back"));
     }
     Ok(())
+}
+
+/// S5, once more: a task that was called cancelled at any time.
+fn paid_though_cancelled(world: &World) -> Option<TaskId> {
+    world.books.events.iter().find_map(|(_, event)| match event {
+        Event::TaskDone { task, outcome: Outcome::Canceled } => {
+            let (books, chain) = (&world.books, &world.chain);
+            (!books.is_canceled(*task, chain, world.final_height)).then_some(*task)
+        }
+        _ => None,
+    })
 }
 
 fn nothing_left_behind(world: &World) -> Result<(), String> {

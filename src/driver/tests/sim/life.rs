@@ -24,7 +24,7 @@ use super::wire;
 use super::world::{Counts, Shared, World, held};
 use crate::chain::{Chain, ChainError, Endpoint, RpcChain, Signer};
 use crate::driver::{Begin, Clock, Drive, DriverError, Finish, Outputs, drive, preflight};
-use crate::engine::RunOutcome;
+use crate::engine::{CancelScope, RunOutcome};
 use crate::store::{MemoryJournal, StoreError};
 use crate::units::{RunId, Secret, Timestamp, Wei};
 
@@ -121,7 +121,10 @@ async fn story(setting: Setting) -> Result<Told, String> {
         if let End::Left(Ok(finish)) = &end
             && matches!(
                 finish.outcome,
-                RunOutcome::Done | RunOutcome::Failed | RunOutcome::OverBudget
+                RunOutcome::Done
+                    | RunOutcome::Failed
+                    | RunOutcome::OverBudget
+                    | RunOutcome::Canceled
             )
         {
             return close(&world, &mut diary, &scenery).await;
@@ -149,6 +152,7 @@ fn after(world: &mut World, end: &End, was_calm: bool) {
         End::Late => world.books.late(&world.chain),
         End::Broken => {}
         End::Left(Ok(finish)) => match finish.outcome {
+            RunOutcome::Stopped if world.books.is_given_up() => {}
             RunOutcome::PausedBudget if world.books.cap.is_some() => world.books.cap = None,
             other => world.books.broke(format!("the run ended as {other:?}")),
         },
@@ -178,6 +182,11 @@ fn signer() -> Signer {
     Signer::from_key(&Secret::from(format!("{:064x}", 0x5eed))).unwrap()
 }
 
+/// What cancels may cost above the cap.
+fn cancel_gas() -> Wei {
+    Wei::parse("0.01 OGPU").unwrap()
+}
+
 fn run_id() -> RunId {
     RunId::from_random(5)
 }
@@ -190,7 +199,14 @@ async fn begin(
     (cap, at): (Option<Option<Wei>>, Timestamp),
 ) -> Result<Begin, DriverError> {
     if !held(world).books.events.is_empty() {
-        return Ok(Begin::Resume { run: run_id(), cap });
+        let mut world = held(world);
+        if !world.setting.cancels || world.books.is_given_up() {
+            return Ok(Begin::Resume { run: run_id(), cap });
+        }
+        let discard = world.setting.dice.at("discard", 0).chance(250);
+        world.books.cap = world.books.cap.map(|cap| cap.saturating_add(cancel_gas()));
+        let (run, scope, gas) = (run_id(), CancelScope::Run, cancel_gas());
+        return Ok(Begin::Cancel { run, scope, discard, gas });
     }
     let facts = chain.guard().await?;
     let wallet = held(world).books.wallet;

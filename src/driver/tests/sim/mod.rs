@@ -38,6 +38,9 @@ const STORIES: u64 = 60;
 /// The same in the long tier.
 const LONG_STORIES: u64 = 2_500;
 
+/// The part in which each run is cancelled.
+const CANCELED: u64 = 6;
+
 /// Seeds of long runs that went wrong once.
 const ONCE_WRONG: [u64; 1] = [3_000_727];
 
@@ -55,7 +58,8 @@ fn stories(part: u64) {
     let (mut tasks, mut kills, mut reorgs, mut faults) = (0, 0, 0, 0);
     let mut wrong = Vec::new();
     for seed in &seeds {
-        match tell(Setting::of(*seed)) {
+        let setting = Setting::of(*seed);
+        match tell(if part == CANCELED { setting.canceled() } else { setting }) {
             Ok(Told { counts, tasks: (published, _), .. }) => {
                 tasks += published;
                 kills += counts.kills;
@@ -89,6 +93,7 @@ parts! {
     whatever_goes_wrong_nothing_is_paid_twice_or_lost_2 = 2;
     whatever_goes_wrong_nothing_is_paid_twice_or_lost_3 = 3;
     whatever_goes_wrong_nothing_is_paid_twice_or_lost_4 = 4;
+    whatever_goes_wrong_nothing_is_paid_for_what_was_cancelled = 6;
 }
 
 #[test]

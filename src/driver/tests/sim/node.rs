@@ -6,9 +6,9 @@ use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::sol_types::{Revert as ErrorString, SolError};
 use serde_json::{Value, json};
 
-use super::contracts::{AUTO, BASE_FEE, Block, Chain, MANUAL, Mined, TIP, gas_of};
+use super::contracts::{AUTO, BASE_FEE, Block, Chain, MANUAL, Mined, TIP};
 use super::getters::{self, network};
-use super::pool::Tx;
+use super::pool::{Tx, gas_of};
 use super::setting::Mutation;
 use super::world::{Shared, World, held};
 use crate::chain::contract::{Target, decode_call, encode_call};

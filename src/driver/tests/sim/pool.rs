@@ -268,3 +268,13 @@ impl Pool {
         next + (next..).take_while(|nonce| self.txs.contains_key(nonce)).count() as u64
     }
 }
+
+/// The gas that a call takes.
+pub(super) fn gas_of(call: &Call) -> u64 {
+    match call {
+        Call::PublishTask { config, .. } => 310_000 + 16 * config.len() as u64,
+        Call::ConfirmResponse { .. } => 95_000,
+        Call::CancelTask { .. } | Call::Deposit { .. } => 60_000,
+        Call::NoOp => 21_000,
+    }
+}

@@ -74,6 +74,8 @@ pub(super) struct Setting {
     /// The most blocks that one query for logs may cover.
     pub log_span: u64,
     pub cap: Option<Wei>,
+    /// Whether the first process is killed, and the next one cancels the run.
+    pub cancels: bool,
     /// Providers always respond, at once and well.
     pub eager: bool,
     /// Books are kept by slot; too slow for runs with many tasks.
@@ -115,9 +117,15 @@ impl Setting {
             kills: draw("kills", 5),
             log_span: [4, 40, 10_000][usize::try_from(draw("span", 3)).unwrap()],
             cap: (draw("cap", 3) == 0).then(|| Wei::parse("0.16 OGPU").unwrap()),
+            cancels: false,
             eager: false,
             books: true,
         }
+    }
+
+    /// The same story, in which the run is cancelled.
+    pub(super) fn canceled(self) -> Self {
+        Self { cancels: true, kills: 2 + self.dice.at("kills", 1).below(3), ..self }
     }
 
     /// The same story, in which nothing goes wrong.
