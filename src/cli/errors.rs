@@ -32,7 +32,7 @@ pub fn of_chain(error: &ChainError) -> Failure {
         ChainError::TooDeep { .. } | ChainError::NoFinalizedTag { .. } => (Exit::Guard, None),
         ChainError::NotASource { .. } => (Exit::Invalid, Some(Code::E0401)),
         ChainError::Reverted { .. } => (Exit::Invalid, Some(Code::E0403)),
-        ChainError::Unreachable { .. } | ChainError::Refused { .. } => {
+        ChainError::Unreachable { .. } | ChainError::Behind { .. } | ChainError::Refused { .. } => {
             (Exit::Unreachable, Some(Code::E0901))
         }
     };

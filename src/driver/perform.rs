@@ -298,7 +298,7 @@ impl<C: Chain, K: Content> Performer<C, K> {
                 Ok(facts) => facts,
                 Err(error) => {
                     let keys = fetches.iter().map(|(task, _, r)| EffectKey::Fetch(*task, *r));
-                    drop(sender.send(Reply::failed(keys.collect(), error)));
+                    drop(sender.send(Reply::not_read(keys.collect(), error)));
                     return;
                 }
             };
@@ -339,10 +339,10 @@ impl<C: Chain, K: Content> Performer<C, K> {
             let addresses = tasks.iter().map(|(_, address)| *address).collect();
             let facts = match chain.read_tasks(addresses, at).await {
                 Ok(facts) => facts,
-                Err(error) => return Reply::failed(keys, error),
+                Err(error) => return Reply::not_read(keys, error),
             };
             let told = tasks.into_iter().zip(facts);
-            // A contract that is not there is no news: the log stream says what a reorg took.
+            // What the node cannot tell is no news: the log stream says what a reorg took.
             let inputs = told
                 .filter_map(|((task, _), facts)| Some(Input::TaskRead { task, facts: facts? }))
                 .collect();

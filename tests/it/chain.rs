@@ -252,6 +252,31 @@ async fn a_response_is_seen_and_read() {
 }
 
 #[tokio::test]
+async fn what_a_node_cannot_tell_of_a_block_is_no_news_and_no_outage() {
+    let net = Net::new();
+    let txs = net.sign(vec![net.publication(coins(1), 600)]).await;
+    let before = net.head().await;
+    net.deliver(&txs);
+    let task = published(&net.page(&[before]).await.sightings)[0];
+    let then = net.head().await;
+    for _ in 0..100 {
+        let deposit = net.sign(vec![Call::Deposit { amount: coins(1), account: net.wallet }]).await;
+        net.deliver(&deposit);
+    }
+    let known = net.chain.read_tasks(vec![task], net.head().await).await.unwrap();
+    assert!(known[0].is_some());
+    let forgotten = net.chain.read_tasks(vec![task], then).await.unwrap();
+    assert_eq!(forgotten, [None], "the node has forgotten the state of that block");
+
+    let head = net.head().await;
+    let ahead = BlockRef { number: head.number + 1, hash: B256::repeat_byte(1) };
+    let behind =
+        |error| matches!(error, ChainError::Behind { height, .. } if height == ahead.number);
+    assert!(behind(net.chain.read_tasks(vec![task], ahead).await.unwrap_err()));
+    assert!(behind(net.chain.read_responses(vec![task], ahead).await.unwrap_err()));
+}
+
+#[tokio::test]
 async fn a_mined_revert_comes_with_its_reason() {
     let net = Net::new();
     let calls = vec![
