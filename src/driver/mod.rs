@@ -55,6 +55,7 @@ pub use signals::Signal;
 use crew::Crew;
 use desk::Desk;
 use perform::Performer;
+use preflight::Footing;
 use turn::{Place, Shell};
 
 /// What an observer is told.
@@ -167,8 +168,9 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     if let Some((run, nonce)) = &lane.unsigned {
         return Err(DriverError::LaneHeld { run: run.clone(), nonce: *nonce });
     }
-    let resumed = past.resume.is_some();
-    let next_nonce = preflight::next_nonce(chain.as_ref(), header, (&lane, resumed)).await?;
+    let lane_seen = (&lane, past.engine.lane_began());
+    let Footing { next_nonce, foreign } =
+        preflight::footing(chain.as_ref(), header, lane_seen).await?;
     if let Some((lock, database)) = &drive.mark {
         lock.check(database, lane.next_nonce)?;
     }
@@ -177,8 +179,8 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
         Some(cap) => Input::Resume { epoch, cap },
         None => Input::Start(header.clone()),
     };
-    let mut inputs =
-        vec![first, Input::Lane { wallet: header.signer, next_nonce, open: lane.open }];
+    let taken = Input::Lane { wallet: header.signer, next_nonce, open: lane.open, foreign };
+    let mut inputs = vec![first, taken];
     inputs.extend(past.deposit.map(|(account, amount)| Input::Deposit { account, amount }));
     let crew = Crew {
         chain,

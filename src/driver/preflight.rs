@@ -218,25 +218,45 @@ pub fn same_chain(header: &RunHeader, facts: &ChainFacts) -> Result<(), DriverEr
     Ok(())
 }
 
-/// The first nonce of a lane that nobody has used or bound.
+/// Where a run takes up its wallet's lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footing {
+    /// The first nonce that nobody has used or bound.
+    pub next_nonce: Nonce,
+    /// A nonce that something outside the journal has used since the run began.
+    pub foreign: Option<Nonce>,
+}
+
+/// Finds out where a lane goes on. `began` is the first nonce that a resumed run could have bound.
 ///
 /// A new run may move a lane on over transactions that are not ours, if nothing of ours is open
-/// there; everything else that the journal cannot explain is refused (safety.md, section 7).
+/// there and they are final: nothing of it can be among them. A run that had begun before them may
+/// have made them itself, and its journal may be an old copy (safety.md, section 7).
 ///
 /// # Errors
-/// [`DriverError::WalletMoved`].
-pub async fn next_nonce<C: Chain>(
+/// [`DriverError::WalletMoved`] for a new run.
+pub async fn footing<C: Chain>(
     chain: &C,
     header: &RunHeader,
-    (lane, resumed): (&LaneState, bool),
-) -> Result<Nonce, DriverError> {
+    (lane, began): (&LaneState, Option<Nonce>),
+) -> Result<Footing, DriverError> {
     let wallet = chain.wallet_of(header.signer).await?;
     let (known, latest, pending) = (lane.next_nonce, wallet.latest, wallet.pending);
-    if latest <= known.0 && pending <= known.0 {
-        return Ok(known);
+    let moved = latest > known.0 || pending > known.0;
+    match began {
+        Some(began) => {
+            let before = lane.last_foreign.filter(|nonce| *nonce >= began);
+            let foreign = if moved { Some(known) } else { before };
+            Ok(Footing { next_nonce: known, foreign })
+        }
+        None if !moved => Ok(Footing { next_nonce: known, foreign: None }),
+        None => {
+            let settled = lane.open.is_empty() && pending <= latest;
+            let view = chain.view(header.signer, Vec::new()).await?;
+            if settled && view.count == latest && view.final_count == latest {
+                return Ok(Footing { next_nonce: Nonce(latest), foreign: None });
+            }
+            Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending })
+        }
     }
-    if !resumed && lane.open.is_empty() && pending <= latest {
-        return Ok(Nonce(latest));
-    }
-    Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending })
 }

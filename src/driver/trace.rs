@@ -9,8 +9,8 @@ pub(super) fn trace(event: &Event) {
     match event {
         Event::RunStarted(header) => info!(run = %header.run, "run started"),
         Event::RunResumed { epoch, .. } => info!(epoch, "run resumed"),
-        Event::LaneTaken { wallet, next_nonce, open } => {
-            info!(%wallet, nonce = %next_nonce, open = open.len(), "lane taken");
+        Event::LaneTaken { wallet, next_nonce, open, foreign } => {
+            info!(%wallet, nonce = %next_nonce, open = open.len(), ?foreign, "lane taken");
         }
         Event::Surveyed(_) => debug!("surveyed"),
         Event::LogsRead { to, .. } => debug!(block = to.number, "logs read"),

@@ -47,8 +47,8 @@ impl Engine {
                 self.change(*task, |t| t.state = TaskState::Ready { url: url.clone() });
                 self.want_quote(at);
             }
-            Event::LaneTaken { wallet, next_nonce, open } => {
-                self.lane_taken(*wallet, *next_nonce, open);
+            Event::LaneTaken { wallet, next_nonce, open, foreign } => {
+                self.lane_taken(*wallet, *next_nonce, (open, *foreign));
             }
             Event::Surveyed(survey) => self.surveyed(survey, at),
             Event::EscrowReturned { amount } => self.ledger.refund(*amount),

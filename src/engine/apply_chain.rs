@@ -28,10 +28,19 @@ pub(super) struct Binding {
 }
 
 impl Engine {
-    pub(super) fn lane_taken(&mut self, wallet: Address, next: Nonce, open: &[OpenSlot]) {
+    /// A nonce that was used elsewhere since the run began may be one of its own in a journal that
+    /// is lost: what is open is still collected, and nothing is bound any more.
+    pub(super) fn lane_taken(
+        &mut self,
+        wallet: Address,
+        next: Nonce,
+        (open, foreign): (&[OpenSlot], Option<Nonce>),
+    ) {
         let window = self.limits.window.get();
         let lane = self.lane.get_or_insert_with(|| Lane::new(wallet, next, window));
         lane.next = lane.next.max(next);
+        lane.is_taken = true;
+        lane.quarantined = foreign.is_some();
         lane.view_wanted = true;
         for slot in open {
             let (Some(newest), false) =
@@ -54,11 +63,12 @@ impl Engine {
         }
     }
 
-    /// After a resume nobody knows what left before: every signed version goes out again.
+    /// After a resume nobody knows what left before: every signed version goes out again. Nothing is
+    /// bound before the lane is taken anew.
     pub(super) fn reopen_lane(&mut self) {
         let Some(lane) = &mut self.lane else { return };
         lane.view_wanted = true;
-        lane.quarantined = false;
+        lane.is_taken = false;
         let pending: Vec<Nonce> =
             lane.slots.iter().filter(|(_, p)| p.is_pending()).map(|(nonce, _)| *nonce).collect();
         for nonce in pending {

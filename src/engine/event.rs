@@ -17,7 +17,7 @@ use super::items::{Expansion, ItemEntry};
 use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 
 /// The journal's format: (major, minor).
-pub const FORMAT: (u16, u16) = (1, 2);
+pub const FORMAT: (u16, u16) = (1, 3);
 
 /// One fact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,10 @@ pub enum Event {
         next_nonce: Nonce,
         /// Slots of other runs that are still open, lowest first.
         open: Vec<OpenSlot>,
+        /// A nonce that something outside this journal has used since the run began, so that the
+        /// run may have published more than the journal knows: nothing new is published.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        foreign: Option<Nonce>,
     },
     /// Fees and balances were read.
     Surveyed(Box<Survey>),

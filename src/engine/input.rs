@@ -31,6 +31,8 @@ pub enum Input {
         next_nonce: Nonce,
         /// Open slots of other runs, lowest first.
         open: Vec<OpenSlot>,
+        /// A nonce that something outside the journal has used since the run began.
+        foreign: Option<Nonce>,
     },
     /// Time has passed.
     Tick,

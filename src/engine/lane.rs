@@ -24,6 +24,8 @@ const SILENT_WINDOW: u32 = 32;
 pub(super) struct Lane {
     /// The wallet.
     pub wallet: Address,
+    /// The first nonce that this run could have bound.
+    pub began: Nonce,
     /// The first nonce that nobody has used or bound.
     pub next: Nonce,
     /// Bound slots that are not final.
@@ -44,6 +46,8 @@ pub(super) struct Lane {
     pub count: u64,
     /// Whether a view is wanted whatever else is known.
     pub view_wanted: bool,
+    /// Whether it was taken since the run was started or resumed.
+    pub is_taken: bool,
     /// Whether the wallet was found to be used elsewhere.
     pub quarantined: bool,
 }
@@ -53,6 +57,7 @@ impl Lane {
     pub(super) fn new(wallet: Address, next: Nonce, cap: u32) -> Self {
         Self {
             wallet,
+            began: next,
             next,
             slots: BTreeMap::new(),
             unsigned: BTreeSet::new(),
@@ -63,6 +68,7 @@ impl Lane {
             cap,
             count: next.0,
             view_wanted: false,
+            is_taken: true,
             quarantined: false,
         }
     }
@@ -74,7 +80,7 @@ impl Lane {
 
     /// Whether another slot may be opened.
     pub(super) fn has_room(&self) -> bool {
-        !self.quarantined && self.pending.len() < self.window as usize
+        self.is_taken && !self.quarantined && self.pending.len() < self.window as usize
     }
 
     /// Binds a slot.

@@ -203,6 +203,11 @@ impl Engine {
         self.cap
     }
 
+    /// The first nonce that this run could have bound; `None` before it took its lane.
+    pub fn lane_began(&self) -> Option<Nonce> {
+        self.lane.as_ref().map(|lane| lane.began)
+    }
+
     /// How many slots of this run were used up by something that is not in the journal; more than
     /// 0 quarantines the wallet.
     pub const fn foreign_slots(&self) -> u32 {
@@ -239,7 +244,8 @@ impl Engine {
         if self.drained {
             return Some(RunOutcome::Stopped);
         }
-        if quarantined && self.only_foreign_left() {
+        let is_over = idle && self.steps.ended().is_some();
+        if quarantined && !is_over && self.only_foreign_left() {
             return Some(RunOutcome::Quarantined);
         }
         if let Some(lack) = self.lack_for_deposit()

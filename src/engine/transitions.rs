@@ -27,8 +27,8 @@ impl Engine {
             }
             Input::Start(_) => {}
             Input::Resume { epoch, cap } => self.emit(turn, Event::RunResumed { epoch, cap }),
-            Input::Lane { wallet, next_nonce, open } => {
-                self.emit(turn, Event::LaneTaken { wallet, next_nonce, open });
+            Input::Lane { wallet, next_nonce, open, foreign } => {
+                self.emit(turn, Event::LaneTaken { wallet, next_nonce, open, foreign });
             }
             Input::Tick => self.tick(turn),
             Input::Surveyed(survey) => self.on_survey(*survey, turn),

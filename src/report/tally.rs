@@ -9,7 +9,9 @@ use super::figures::{
     Confirmed, Failure, Money, OpenTask, Reached, RunFacts, StepTally, latency, paid,
 };
 use super::layout::Coin;
-use crate::engine::{Event, Expansion, ItemEntry, ItemFate, Outcome, RunHeader, RunOutcome};
+use crate::engine::{
+    Event, Expansion, ItemEntry, ItemFate, Outcome, RunHeader, RunOutcome, SlotEnd,
+};
 use crate::plan::{Schedule, StepRule};
 use crate::units::{BlockRef, Call, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei};
 
@@ -39,6 +41,7 @@ pub struct Tally {
     money: Money,
     block: Option<(BlockRef, Timestamp)>,
     failures: Vec<Failure>,
+    foreign: Option<Slot>,
     resumed: bool,
     draining: Option<Timestamp>,
     outcome: Option<RunOutcome>,
@@ -129,6 +132,11 @@ impl Tally {
         &self.failures
     }
 
+    /// A slot of the wallet that was used by something outside the journal.
+    pub fn foreign(&self) -> Option<Slot> {
+        self.foreign
+    }
+
     /// Whether the run was resumed at least once.
     pub fn resumed(&self) -> bool {
         self.resumed
@@ -172,7 +180,15 @@ impl Tally {
             Event::StepEnded { step, end } => self.step(*step).end = Some(*end),
             Event::SlotReserved { slot, task, call, .. } => self.reserved(*slot, *task, call),
             Event::SlotReopened { slot } => self.reopened(*slot),
-            Event::SlotFinal { slot, gas_paid, .. } => self.burned(*slot, *gas_paid),
+            Event::SlotFinal { slot, end, gas_paid } => {
+                if matches!(end, SlotEnd::Foreign) {
+                    self.foreign = Some(*slot);
+                }
+                self.burned(*slot, *gas_paid);
+            }
+            Event::LaneTaken { wallet, foreign, .. } => {
+                self.foreign = foreign.map(|nonce| Slot { wallet: *wallet, nonce });
+            }
             Event::TaskPublished { task, address, .. } => self.published(*task, *address, at),
             Event::TaskAttempted { task } => self.reach(*task, Reached::Attempted),
             Event::TaskRead { task, attempts, .. } if *attempts > 0 => {
@@ -193,7 +209,6 @@ impl Tally {
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::TaskRead { .. }
             | Event::DepositAsked { .. }
-            | Event::LaneTaken { .. }
             | Event::Surveyed(_)
             | Event::ConfigPinned { .. }
             | Event::VersionWanted { .. }

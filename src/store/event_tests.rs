@@ -25,11 +25,17 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
         (any::<u64>(), prop::option::of(wei()))
             .prop_map(|(epoch, cap)| Event::RunResumed { epoch, cap })
             .boxed(),
-        (address(), any::<u64>(), prop::collection::vec(open_slot(), 0..3))
-            .prop_map(|(wallet, nonce, open)| Event::LaneTaken {
+        (
+            address(),
+            any::<u64>(),
+            prop::collection::vec(open_slot(), 0..3),
+            prop::option::of(any::<u64>()),
+        )
+            .prop_map(|(wallet, nonce, open, foreign)| Event::LaneTaken {
                 wallet,
                 next_nonce: Nonce(nonce),
                 open,
+                foreign: foreign.map(Nonce),
             })
             .boxed(),
         survey().prop_map(|survey| Event::Surveyed(Box::new(survey))).boxed(),

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// A journal that ends with its process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MemoryJournal {
     held: Held,
     /// The events of every run: they only grow, so an append adds to them once nothing can refuse
@@ -117,7 +117,17 @@ impl Journal for MemoryJournal {
         let open = others().map(|(nonce, slot)| slot.open(*nonce)).collect();
         let mut unsigned = others().filter(|(_, slot)| slot.versions.is_empty());
         let unsigned = unsigned.next().map(|(nonce, slot)| (slot.run.clone(), *nonce));
-        Ok(LaneState { epoch: lane.epoch, next_nonce: lane.next_nonce, open, unsigned })
+        let used = |nonce: &Nonce| {
+            lane.slots.get(nonce).is_some_and(|slot| slot.state != SlotState::FinalForeign)
+        };
+        let last_foreign = (0..lane.next_nonce.0).rev().map(Nonce).find(|nonce| !used(nonce));
+        Ok(LaneState {
+            epoch: lane.epoch,
+            next_nonce: lane.next_nonce,
+            last_foreign,
+            open,
+            unsigned,
+        })
     }
 
     fn append(&mut self, batch: &Batch<'_>) -> Result<Appended, StoreError> {

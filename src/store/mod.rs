@@ -170,6 +170,9 @@ pub struct LaneState {
     pub epoch: u64,
     /// The first nonce that no run has bound.
     pub next_nonce: Nonce,
+    /// The highest nonce below `next_nonce` that nothing in this journal has used: none of its runs
+    /// has bound it, or a stranger's transaction was mined in the slot's place.
+    pub last_foreign: Option<Nonce>,
     /// Slots that are not final, lowest first.
     pub open: Vec<OpenSlot>,
     /// The lowest of them without a signed version, and the run that reserved it: nothing above

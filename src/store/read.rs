@@ -138,7 +138,25 @@ pub(super) fn lane_state(
         }
         None => None,
     };
-    Ok(LaneState { epoch: uint(epoch), next_nonce: Nonce(uint(next_nonce)), open, unsigned })
+    let last_foreign = last_foreign(conn, id).map_err(&sql)?.map(|nonce| Nonce(uint(nonce)));
+    let next_nonce = Nonce(uint(next_nonce));
+    Ok(LaneState { epoch: uint(epoch), next_nonce, last_foreign, open, unsigned })
+}
+
+/// The highest nonce below the next one that no slot has used: it lies right below the next one or
+/// below a slot, or it is a slot that a stranger used.
+fn last_foreign(conn: &Connection, lane: i64) -> rusqlite::Result<Option<i64>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT MAX(below.nonce) FROM (
+           SELECT next_nonce - 1 AS nonce FROM lane WHERE id = ?1
+           UNION ALL SELECT nonce - 1 FROM slot WHERE lane = ?1) AS below
+         WHERE below.nonce >= 0 AND NOT EXISTS (
+           SELECT 1 FROM slot WHERE slot.lane = ?1 AND slot.nonce = below.nonce)
+         UNION ALL
+         SELECT MAX(nonce) FROM slot WHERE lane = ?1 AND state = 'final_foreign'",
+    )?;
+    let rows = statement.query_map([lane], |row| row.get::<_, Option<i64>>(0))?;
+    rows.collect::<Result<Vec<_>, _>>().map(|found| found.into_iter().flatten().max())
 }
 
 /// The lowest open slot of other runs that has no version, with its run.

@@ -214,7 +214,7 @@ async fn another_chain_or_another_wallet_history_publishes_nothing() {
     let mut scene = Scene::new();
     scene.signals = vec![(2, Signal::Interrupt), (1, Signal::Interrupt)];
     drop(scene.start().await.unwrap_err());
-    let sends = held(&scene.chain.state).sends;
+    let published = held(&scene.chain.state).published().len();
 
     held(&scene.chain.state).genesis = Some(B256::ZERO);
     let error = scene.resume().await.unwrap_err();
@@ -222,9 +222,26 @@ async fn another_chain_or_another_wallet_history_publishes_nothing() {
 
     held(&scene.chain.state).genesis = Some(GENESIS);
     held(&scene.chain.state).foreign = 50;
-    let error = scene.resume().await.unwrap_err();
-    assert!(matches!(error, DriverError::WalletMoved { .. }), "{error:?}");
-    assert_eq!(held(&scene.chain.state).sends, sends);
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Quarantined);
+    assert_eq!(held(&scene.chain.state).published().len(), published, "nothing new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_journal_buys_nothing_again_though_a_new_run_moved_its_wallet_on() {
+    let mut scene = Scene::new();
+    held(&scene.disk).failing = Some(2);
+    drop(scene.start().await.unwrap_err());
+    let old = scene.journal.inner.clone();
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
+    let bought = scene.bought().len();
+
+    scene.journal.inner = old;
+    let other = RunId::from_random(6);
+    assert_eq!(scene.start_as(other).await.unwrap().outcome, RunOutcome::Done);
+    assert_eq!(scene.bought().len(), 2 * bought, "a new run is a new payment");
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Quarantined);
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Quarantined, "it stays so");
+    assert_eq!(scene.bought().len(), 2 * bought);
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,7 +41,7 @@ pub(super) struct Scene {
     blobs: Blobs,
     pub(super) chain: Arc<Stage>,
     pub(super) content: Arc<MemoryContent>,
-    journal: Watched,
+    pub(super) journal: Watched,
     pub(super) disk: Shared<Disk>,
     pub(super) signals: Vec<(u64, Signal)>,
     pub(super) detach: bool,

@@ -163,7 +163,12 @@ impl World {
         };
         let header = world.header();
         world.feed(Input::Start(Box::new(header)));
-        world.feed(Input::Lane { wallet: WALLET, next_nonce: Nonce(0), open: vec![] });
+        world.feed(Input::Lane {
+            wallet: WALLET,
+            next_nonce: Nonce(0),
+            open: vec![],
+            foreign: None,
+        });
         world
     }
 
@@ -350,7 +355,7 @@ impl World {
         self.epoch += 1;
         self.feed(Input::Resume { epoch: self.epoch, cap });
         let next_nonce = Nonce(self.chain.count());
-        self.feed(Input::Lane { wallet: WALLET, next_nonce, open: vec![] });
+        self.feed(Input::Lane { wallet: WALLET, next_nonce, open: vec![], foreign: None });
         for effect in self.engine.outstanding() {
             self.out.entry(effect.key()).or_insert(effect);
         }
