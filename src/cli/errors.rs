@@ -106,6 +106,7 @@ pub fn of_driver(error: &DriverError) -> Failure {
         )
         | DriverError::Items { .. } => (Exit::Unexpected, None),
         DriverError::WalletMoved { .. } => (Exit::Guard, Some(Code::E0913)),
+        DriverError::BytesLost { .. } => (Exit::Guard, Some(Code::E0914)),
         DriverError::LaneHeld { .. } => (Exit::Locked, None),
         DriverError::OtherChain { .. } => (Exit::Guard, Some(Code::E0912)),
         DriverError::OtherPlan => (Exit::Stale, Some(Code::E0831)),

@@ -5,7 +5,7 @@ use alloy::primitives::Address;
 use crate::chain::{ChainError, SignError};
 use crate::content::ContentError;
 use crate::store::StoreError;
-use crate::units::{Nonce, RunId, StepName};
+use crate::units::{Nonce, RunId, Slot, StepName};
 
 use super::signals::Signal;
 
@@ -37,6 +37,12 @@ pub enum DriverError {
         latest: u64,
         /// The same, with those in the pool.
         pending: u64,
+    },
+    /// The events tell of signed bytes that are gone from the journal (exit 9).
+    #[error("the signed bytes of nonce {} of wallet {} are missing in the journal", .slot.nonce, .slot.wallet)]
+    BytesLost {
+        /// What they were signed for.
+        slot: Slot,
     },
     /// Another run has bound a nonce and signed nothing for it yet: whatever comes after it would
     /// wait for ever (exit 75).
@@ -88,6 +94,9 @@ impl DriverError {
             Self::WalletMoved { .. } => Some(
                 "use a wallet for ogflow alone; publish nothing until its pool is empty".into(),
             ),
+            Self::BytesLost { .. } => {
+                Some("put a copy of `.ogflow` back that is whole; nothing was published".into())
+            }
             Self::LaneHeld { run, .. } => {
                 Some(format!("run `ogflow resume {run}` first: it goes on where it stopped"))
             }

@@ -71,6 +71,11 @@ impl<C: Chain, K: Content> Performer<C, K> {
         self.durable.extend(named);
     }
 
+    /// Whether the bytes of a version are here.
+    pub(super) fn holds(&self, version: &(Slot, Seq)) -> bool {
+        self.durable.contains_key(version)
+    }
+
     /// Forgets the bytes of a slot that is final.
     pub(super) fn forget(&mut self, slot: Slot) {
         let versions = (slot, Seq(0))..=(slot, Seq(u16::MAX));

@@ -47,7 +47,7 @@ use std::sync::Arc;
 use alloy::primitives::{Address, B256};
 
 use crate::plan::{Limits, Schedule};
-use crate::units::{BlockRef, ChainTime, Nonce, Survey, Timestamp, Wei};
+use crate::units::{BlockRef, ChainTime, Nonce, Seq, Slot, Survey, Timestamp, Wei};
 
 pub use effect::{Effect, EffectKey, Window};
 pub use event::{Event, Offer, SendNote, Timer};
@@ -206,6 +206,16 @@ impl Engine {
     /// The first nonce that this run could have bound; `None` before it took its lane.
     pub fn lane_began(&self) -> Option<Nonce> {
         self.lane.as_ref().map(|lane| lane.began)
+    }
+
+    /// Every version whose bytes the journal holds as long as its slot may be used by them.
+    pub fn open_versions(&self) -> impl Iterator<Item = (Slot, Seq)> {
+        let lane = self.lane.iter();
+        lane.flat_map(|lane| {
+            lane.slots.iter().flat_map(|(nonce, publication)| {
+                publication.versions.iter().map(|(seq, _)| (lane.slot(*nonce), *seq))
+            })
+        })
     }
 
     /// How many slots of this run were used up by something that is not in the journal; more than

@@ -245,6 +245,20 @@ async fn an_old_journal_buys_nothing_again_though_a_new_run_moved_its_wallet_on(
 }
 
 #[tokio::test(start_paused = true)]
+async fn signed_bytes_that_are_lost_stop_a_resume_before_anything_else() {
+    let mut scene = Scene::new();
+    held(&scene.disk).failing = Some(9);
+    drop(scene.start().await.unwrap_err());
+    let sends = held(&scene.chain.state).sends;
+    held(&scene.disk).loses_bytes = true;
+    let error = scene.resume().await.unwrap_err();
+    assert!(matches!(error, DriverError::BytesLost { .. }), "{error:?}");
+    assert_eq!(held(&scene.chain.state).sends, sends);
+    held(&scene.disk).loses_bytes = false;
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wallet_with_a_past_of_its_own_starts_where_that_ends() {
     let mut scene = Scene::new();
     held(&scene.chain.state).foreign = 57;
