@@ -77,6 +77,7 @@ impl Engine {
             Event::SlotReopened { slot } => self.slot_reopened(slot.nonce, at),
             Event::SlotFinal { slot, end, gas_paid } => {
                 self.slot_final(slot.nonce, end, *gas_paid);
+                self.want_receipts();
             }
             Event::TaskPublished { task, address, block, .. } => {
                 self.task_published(*task, *address, *block, at);

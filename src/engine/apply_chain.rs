@@ -104,9 +104,14 @@ impl Engine {
         self.head_time = self.head_time.max(to_time);
         self.final_number = self.final_number.max(final_number);
         self.final_time = self.final_time.max(final_time);
-        let (final_number, lane) = (self.final_number, &mut self.lane);
-        if let Some(lane) = lane {
-            lane.view_wanted |= lane.has_mined_up_to(final_number);
+        self.want_receipts();
+    }
+
+    /// Wants a view for the receipts of slots in final blocks, if anything waits for them.
+    pub(super) fn want_receipts(&mut self) {
+        let wanted = self.waits_for_receipts();
+        if let Some(lane) = &mut self.lane {
+            lane.view_wanted |= wanted;
         }
     }
 
@@ -303,9 +308,9 @@ impl Engine {
             publication.unexplained = 0;
             publication.state = PublicationState::Mined { seq, block, ok };
         });
-        lane.view_wanted |= block.number <= self.final_number;
         self.timers.clear(Timer::Send(slot));
         self.timers.clear(Timer::Bump(slot));
+        self.want_receipts();
     }
 
     /// The chain took a transaction back: its bytes go out again, and its task is not published.
@@ -330,8 +335,6 @@ impl Engine {
         let Some(lane) = &mut self.lane else { return };
         let slot = lane.slot(nonce);
         let Some(publication) = lane.close(nonce) else { return };
-        // This view brought something: the next one may bring the rest.
-        lane.view_wanted |= lane.has_mined_up_to(self.final_number);
         if matches!(end, SlotEnd::Foreign) {
             lane.quarantined = true;
             self.foreign += 1;

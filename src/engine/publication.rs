@@ -153,6 +153,11 @@ impl Publication {
         }
     }
 
+    /// Whether it publishes a task.
+    pub(super) const fn is_publish(&self) -> bool {
+        matches!(self.call, Call::PublishTask { .. })
+    }
+
     /// Whether the registry logs it when it has gone well.
     pub(super) const fn is_logged(&self) -> bool {
         matches!(self.call, Call::PublishTask { .. } | Call::ConfirmResponse { .. })

@@ -16,7 +16,31 @@ const OFFERED: usize = 16;
 /// How many receipts one view asks for: what fits a batch.
 const RECEIPTS: usize = 100;
 
+/// So many slots may be in blocks without their gas being known before it is asked for: what is
+/// held for each of them would grow with the batch.
+const MOST_UNCOUNTED: usize = 16_384;
+
 impl Engine {
+    /// Whether a receipt of a slot in a final block is waited for.
+    ///
+    /// The log stream proves a publication; its receipt tells the gas alone. While publications go
+    /// out and the gas is missed by nobody, a look now and then is enough: on a node, a receipt
+    /// costs more than a publication.
+    pub(super) fn waits_for_receipts(&self) -> bool {
+        let Some(lane) = &self.lane else { return false };
+        if !lane.has_mined_up_to(self.final_number) {
+            return false;
+        }
+        let publishing =
+            lane.lowest_pending().is_some() || (self.tasks.any_ready() && self.may_publish());
+        !publishing
+            || lane.has_telling_up_to(self.final_number)
+            || lane.mined_count() >= MOST_UNCOUNTED
+            || self.tasks.first_unconfirmed().is_some()
+            || self.tasks.any_waits_for_height(self.final_number)
+            || self.lacks_for_next()
+    }
+
     /// Effects that are waited on now by what these facts touched. An effect that is out already
     /// may be among them: its key says so.
     pub fn waiting(&self, events: &[Event]) -> Vec<Effect> {

@@ -247,7 +247,7 @@ async fn an_old_journal_buys_nothing_again_though_a_new_run_moved_its_wallet_on(
 #[tokio::test(start_paused = true)]
 async fn signed_bytes_that_are_lost_stop_a_resume_before_anything_else() {
     let mut scene = Scene::new();
-    held(&scene.disk).failing = Some(9);
+    held(&scene.disk).fails_published = true;
     drop(scene.start().await.unwrap_err());
     let sends = held(&scene.chain.state).sends;
     held(&scene.disk).loses_bytes = true;

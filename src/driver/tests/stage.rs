@@ -44,6 +44,8 @@ pub(super) struct Disk {
     pub(super) failing: Option<usize>,
     /// The next append that brings signed bytes fails.
     pub(super) fails_signed: bool,
+    /// The next append that tells of a published task fails.
+    pub(super) fails_published: bool,
     /// What a lease gives back lacks its last version.
     pub(super) loses_bytes: bool,
 }
@@ -73,8 +75,10 @@ impl Journal for Watched {
         let mut disk = held(&self.disk);
         disk.appends += 1;
         let fails_signed = disk.fails_signed && !batch.signed.is_empty();
-        if fails_signed || disk.failing == Some(disk.appends) {
-            disk.fails_signed = false;
+        let published = |event: &Event| matches!(event, Event::TaskPublished { .. });
+        let fails_published = disk.fails_published && batch.events.iter().any(published);
+        if fails_signed || fails_published || disk.failing == Some(disk.appends) {
+            (disk.fails_signed, disk.fails_published) = (false, false);
             let source = std::io::Error::other("the disk is broken");
             return Err(StoreError::Io { path: "journal".into(), source });
         }
