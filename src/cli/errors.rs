@@ -109,6 +109,7 @@ pub fn of_driver(error: &DriverError) -> Failure {
         DriverError::LaneHeld { .. } => (Exit::Locked, None),
         DriverError::OtherChain { .. } => (Exit::Guard, Some(Code::E0912)),
         DriverError::OtherPlan => (Exit::Stale, Some(Code::E0831)),
+        DriverError::CapTooLow { .. } => (Exit::Budget, Some(Code::E0821)),
         DriverError::Left(Signal::Interrupt) => (Exit::Interrupted, None),
         DriverError::Left(Signal::Terminate) => (Exit::Terminated, None),
     };

@@ -47,6 +47,9 @@ impl History {
         if let Event::StepExpanded { step, expansion } = fact.event {
             self.expansions.insert(*step, expansion.clone());
         }
+        if let Event::TaskReopened { task, .. } = fact.event {
+            self.ended.remove(task);
+        }
         if let Event::TaskDone { task: id, outcome } = fact.event
             && let Some(task) = self.tally.task(*id)
         {

@@ -1,5 +1,7 @@
 //! `ogflow resume`: goes on with a run that has stopped, with its recorded plan.
 
+mod coming;
+
 use std::sync::Arc;
 
 use alloy::primitives::B256;
@@ -21,7 +23,7 @@ use super::{check, devnet, runs};
 use crate::chain::Chain;
 use crate::driver::preflight;
 use crate::driver::{Begin, facts};
-use crate::engine::RunHeader;
+use crate::engine::{RunHeader, RunOutcome, Wishes};
 use crate::pipeline::Code;
 use crate::plan::{Bundle, Plan};
 use crate::report::{self, Fact};
@@ -40,6 +42,8 @@ pub struct Again<'a> {
     pub max_spend: Option<Wei>,
     /// Whether it is left when everything is published that waits for no answer.
     pub detach: bool,
+    /// What is wished besides going on.
+    pub wishes: Wishes,
     /// How it is watched.
     pub watch: &'a WatchArgs,
 }
@@ -58,6 +62,7 @@ pub fn resume(
     };
     let run = match &args.run {
         Some(text) => runs::resolve(&views, text)?,
+        None if args.retry_failed => runs::newest(&views, settings)?,
         None => match runs::newest_unfinished(&views)? {
             Some(run) => run,
             None => {
@@ -69,6 +74,7 @@ pub fn resume(
     let row = views.run(&run).map_err(|error| of_store(&error))?;
     if let RunState::Ended(outcome) = row.state
         && !row.state.is_unfinished()
+        && !(args.retry_failed && matches!(outcome, RunOutcome::Done | RunOutcome::Failed))
     {
         let word = row.state.word();
         settings.ui.say(&format!("Nothing to do: run {run} of {} is {word}.", row.pipeline));
@@ -94,6 +100,10 @@ pub fn resume(
             yes: args.yes,
             max_spend: args.max_spend,
             detach: false,
+            wishes: Wishes {
+                retry_failed: args.retry_failed,
+                raise_permille: args.raise.unwrap_or(0),
+            },
             watch: &args.watch,
         };
         go(settings, connection, state, lock, again).await
@@ -201,20 +211,29 @@ pub async fn go(
     let limits = settings.limits.lower(plan.pipeline().limits);
     let plan = plan.with_limits(limits);
     let history = read_history(&views, &again.run)?;
+    let engine = coming::replayed(&views, &again.run, &plan)?;
     drop(views);
+    let coming = coming::Coming::of(&engine, &history, again.wishes);
     let now = clock::now();
-    settings.ui.talk(&report::summary::standing(history.tally(), now).join("\n"));
+    let tried = coming.tried.len() as u64;
+    settings.ui.talk(&report::summary::standing(history.tally(), now, tried).join("\n"));
+    coming.lines(&engine, history.tally().coin()).iter().for_each(|line| settings.ui.talk(line));
+    if engine.outcome().is_some_and(coming::is_over) && tried == 0 {
+        settings.ui.say(&format!("Nothing to try again in run {}.", again.run));
+        return Ok(Exit::Done);
+    }
+    coming::enough_of_a_cap(&again, &engine, history.tally().coin())?;
     let found = connection.chain.guard().await.map_err(|error| super::errors::of_chain(&error))?;
     preflight::same_chain(&header, &found).map_err(|error| of_driver(&error))?;
     let cap = again.max_spend.map(Some);
     let most = again.max_spend.or(header.cap);
-    ask(settings, &connection, &again, &header, most)?;
+    ask(settings, &connection, (&again, tried), &header, most)?;
     let conduct = Conduct {
         settings,
         connection: &connection,
         state: &state,
         facts: facts(&header),
-        begin: Begin::Resume { run: again.run.clone(), cap },
+        begin: Begin::Resume { run: again.run.clone(), cap, wishes: again.wishes },
         run: again.run,
         lock,
         manner: Manner {
@@ -239,7 +258,7 @@ pub async fn go(
 fn ask(
     settings: &Settings,
     connection: &Connection,
-    again: &Again<'_>,
+    (again, tried): (&Again<'_>, u64),
     header: &RunHeader,
     most: Option<Wei>,
 ) -> Result<(), Failure> {
@@ -248,7 +267,11 @@ fn ask(
     let shown = most.map_or_else(String::new, |most| {
         format!(": {} {} at most from its start", question::shown_amount(most), network.symbol)
     });
-    let what = format!("Go on with run {} on {}{kind}{shown}.", header.run, network.name);
+    let anew = match tried {
+        0 => String::new(),
+        _ => format!(", {} anew", counted(tried, "failed task")),
+    };
+    let what = format!("Go on with run {} on {}{kind}{anew}{shown}.", header.run, network.name);
     let name = &header.pipeline;
     let capped = most.is_some();
     question::spend(

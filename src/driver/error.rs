@@ -5,7 +5,7 @@ use alloy::primitives::Address;
 use crate::chain::{ChainError, SignError};
 use crate::content::ContentError;
 use crate::store::StoreError;
-use crate::units::{Nonce, RunId, StepName};
+use crate::units::{Nonce, RunId, StepName, Wei};
 
 use super::signals::Signal;
 
@@ -61,6 +61,14 @@ pub enum DriverError {
         /// Whose key is there.
         found: Address,
     },
+    /// The cap from now on would be less than what the run has spent and promised (exit 6).
+    #[error("the run has spent and promised {committed} wei already, more than a cap of {cap} wei")]
+    CapTooLow {
+        /// The cap, in wei.
+        cap: Wei,
+        /// What is spent and promised, in wei.
+        committed: Wei,
+    },
     /// The plan is not the one that the journal belongs to (exit 8).
     #[error("the plan is not the one that the run was started with")]
     OtherPlan,
@@ -95,6 +103,7 @@ impl DriverError {
                 Some("check `--network` and the network's `rpc`; nothing was published".into())
             }
             Self::OtherSigner { .. } => Some("set the key that the run was started with".into()),
+            Self::CapTooLow { .. } => Some("give a higher `--max-spend`, or none".into()),
             Self::OtherPlan => Some("`ogflow run` starts a new run with the changed plan".into()),
             Self::Items { .. } => {
                 Some("bring `.ogflow/blobs` back from where it was changed".into())

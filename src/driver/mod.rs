@@ -40,7 +40,7 @@ use tokio::sync::mpsc;
 
 use crate::chain::Chain;
 use crate::content::{Blobs, Content};
-use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome};
+use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome, Wishes};
 use crate::plan::{Plan, RunFacts};
 use crate::store::{Journal, LaneKey, StoreError, WalletLock};
 use crate::units::{RunId, Timestamp, Wei};
@@ -134,6 +134,9 @@ pub enum Begin {
         run: RunId,
         /// The cap from now on, in wei; outer `None` keeps the one it had.
         cap: Option<Option<Wei>>,
+        /// What the reader wishes besides. A run that has ended goes on if it is wished that
+        /// failed items are tried again and there is one.
+        wishes: Wishes,
     },
 }
 
@@ -158,7 +161,7 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     let Drive { chain, content, journal, plan, begin, clock, mut observers, .. } = drive;
     let past = Past::read(journal, &plan, begin, &mut observers, (drive.blobs, drive.outputs))?;
     let clock = clock.not_before(past.last_at);
-    if let Some(outcome) = past.engine.outcome().filter(|outcome| is_over(*outcome)) {
+    if let Some(outcome) = past.engine.outcome().filter(|outcome| past.is_over(*outcome)) {
         return Ok(Finish { outcome, at: past.last_at, signal: None });
     }
     let header = &past.header;
@@ -174,7 +177,7 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     }
     let epoch = lane.epoch + 1;
     let first = match past.resume {
-        Some(cap) => Input::Resume { epoch, cap },
+        Some((cap, wishes)) => Input::Resume { epoch, cap, wishes },
         None => Input::Start(header.clone()),
     };
     let mut inputs =
@@ -208,17 +211,6 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     shell.run(inputs).await
 }
 
-/// Whether nothing is left to resume.
-const fn is_over(outcome: RunOutcome) -> bool {
-    match outcome {
-        RunOutcome::Done | RunOutcome::Failed | RunOutcome::OverBudget => true,
-        RunOutcome::PausedBudget
-        | RunOutcome::PausedFunds
-        | RunOutcome::Stopped
-        | RunOutcome::Quarantined => false,
-    }
-}
-
 /// Whether the chain and the key are those of the run.
 async fn guard<C: Chain>(chain: &C, header: &RunHeader) -> Result<(), DriverError> {
     let found = chain.wallet().ok_or(crate::chain::SignError::NoSigner)?;
@@ -235,13 +227,26 @@ struct Past {
     desk: Arc<Desk>,
     next_seq: u64,
     last_at: Timestamp,
-    /// The cap from now on; `None` for a run that starts.
-    resume: Option<Option<Wei>>,
+    /// The cap from now on, and what the reader wishes; `None` for a run that starts.
+    resume: Option<(Option<Wei>, Wishes)>,
     /// What a run that starts deposits, and for whom.
     deposit: Option<(Address, Wei)>,
 }
 
 impl Past {
+    /// Whether nothing is left to resume.
+    fn is_over(&self, outcome: RunOutcome) -> bool {
+        let again = self.resume.is_some_and(|(_, wishes)| wishes.retry_failed);
+        match outcome {
+            RunOutcome::Done | RunOutcome::Failed => !again || self.engine.retriable(0).is_empty(),
+            RunOutcome::OverBudget => true,
+            RunOutcome::PausedBudget
+            | RunOutcome::PausedFunds
+            | RunOutcome::Stopped
+            | RunOutcome::Quarantined => false,
+        }
+    }
+
     fn read<J: Journal>(
         journal: &J,
         plan: &Arc<Plan>,
@@ -249,13 +254,13 @@ impl Past {
         observers: &mut Vec<Observer<'_>>,
         disk: (Blobs, Outputs),
     ) -> Result<Self, DriverError> {
-        let (run, cap) = match begin {
+        let (run, cap, wishes) = match begin {
             Begin::Start(header) => return Ok(Self::fresh(header, plan, disk)),
             Begin::Deposit { header, account, amount } => {
                 let deposit = Some((account, amount));
                 return Ok(Self { deposit, ..Self::fresh(header, plan, disk) });
             }
-            Begin::Resume { run, cap } => (run, cap),
+            Begin::Resume { run, cap, wishes } => (run, cap, wishes),
         };
         let loaded = journal.load(&run)?;
         if loaded.header.fingerprint != plan.fingerprint() {
@@ -280,13 +285,17 @@ impl Past {
             return Err(error.into());
         }
         let cap = cap.unwrap_or_else(|| engine.cap());
+        let committed = engine.ledger().committed();
+        if let Some(cap) = cap.filter(|cap| *cap < committed && engine.cap() != Some(*cap)) {
+            return Err(DriverError::CapTooLow { cap, committed });
+        }
         Ok(Self {
             header: loaded.header,
             engine,
             desk,
             next_seq: loaded.next_seq,
             last_at: loaded.last_at,
-            resume: Some(cap),
+            resume: Some((cap, wishes)),
             deposit: None,
         })
     }

@@ -127,6 +127,13 @@ impl Engine {
             Event::RoundOpened { task, round, payment, not_before, .. } => {
                 self.round_opened(*task, (*round, *payment), *not_before);
             }
+            Event::TaskReopened { task, round, payment, .. } => {
+                self.task_reopened(*task, *round, *payment);
+            }
+            Event::StepReopened { step } => self.step_reopened(*step),
+            Event::PaymentsRaised { permille, ceiling } => {
+                self.payments_raised(*permille, *ceiling);
+            }
             Event::TaskDone { task, outcome } => self.task_done(*task, outcome),
         }
     }
@@ -215,7 +222,7 @@ impl Engine {
     }
 
     /// Places of a step whose items its readers may have by now.
-    fn released_places(&self, upstream: u16) -> Vec<u32> {
+    pub(super) fn released_places(&self, upstream: u16) -> Vec<u32> {
         let Some(step) = self.steps.get(upstream) else { return Vec::new() };
         (0_u32..)
             .zip(&step.items)
@@ -256,7 +263,9 @@ impl Engine {
         let left: Vec<TaskId> =
             self.tasks.iter().map(|(id, _)| id).filter(|id| id.step == place).collect();
         for id in left {
-            self.tasks.take(id);
+            if let Some(task) = self.tasks.take(id) {
+                self.parked.insert(id, task);
+            }
             self.timers.clear(Timer::Round(id));
         }
     }
@@ -309,6 +318,11 @@ impl Engine {
                 Mark::Failed => step.failed += 1,
                 Mark::Unread | Mark::Live | Mark::Dropped => {}
             }
+        }
+        if let Outcome::Failed(reason) = outcome
+            && let Some(failed) = super::again::Failed::of(task, reason)
+        {
+            self.failed.insert(id, failed);
         }
         if self.releases(id.step, mark) {
             for reader in Steps::streamed_by(&self.schedule, id.step) {

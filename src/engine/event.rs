@@ -17,7 +17,7 @@ use super::items::{Expansion, ItemEntry};
 use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 
 /// The journal's format: (major, minor).
-pub const FORMAT: (u16, u16) = (1, 2);
+pub const FORMAT: (u16, u16) = (1, 3);
 
 /// One fact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,6 +288,32 @@ pub enum Event {
         payment: Wei,
         /// Not before this.
         not_before: Timestamp,
+    },
+    /// An item that had failed, unpaid, is tried again because the reader asked for it. Since
+    /// format 1.3.
+    TaskReopened {
+        /// The task.
+        task: TaskId,
+        /// The new round.
+        round: Round,
+        /// How the last round ended.
+        after: FailReason,
+        /// The payment of the new round, in wei.
+        payment: Wei,
+    },
+    /// A step that had ended goes on, since items of it, or of a step that it reads, are tried
+    /// again. If none of its items was read, it is looked at from its beginning. Since format
+    /// 1.3.
+    StepReopened {
+        /// The step's place in the plan.
+        step: u16,
+    },
+    /// Payments of what is not bound yet are higher from now on. Since format 1.3.
+    PaymentsRaised {
+        /// By how much, in thousandths.
+        permille: u32,
+        /// No payment is raised above this, in wei; `None` is no ceiling.
+        ceiling: Option<Wei>,
     },
     /// A task has ended.
     TaskDone {

@@ -22,6 +22,8 @@ pub enum Input {
         epoch: u64,
         /// The cap from now on, in wei.
         cap: Option<Wei>,
+        /// What the reader wishes besides.
+        wishes: Wishes,
     },
     /// What the wallet's lane holds besides this run's slots.
     Lane {
@@ -159,6 +161,15 @@ pub enum Input {
         /// When collecting ends.
         until: Timestamp,
     },
+}
+
+/// What a reader may wish of a resume besides going on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// One more round for items that failed and were not paid.
+    pub retry_failed: bool,
+    /// By how much payments to come rise, in thousandths; 0 leaves them.
+    pub raise_permille: u32,
 }
 
 /// Why a config is not pinned.

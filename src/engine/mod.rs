@@ -13,6 +13,7 @@
 //! late, doubled or for somebody else yields none.
 
 mod admission;
+mod again;
 mod apply;
 mod apply_chain;
 pub mod effect;
@@ -47,12 +48,12 @@ use std::sync::Arc;
 use alloy::primitives::{Address, B256};
 
 use crate::plan::{Limits, Schedule};
-use crate::units::{BlockRef, ChainTime, Nonce, Survey, Timestamp, Wei};
+use crate::units::{BlockRef, ChainTime, Nonce, Survey, TaskId, Timestamp, Wei};
 
 pub use effect::{Effect, EffectKey, Window};
 pub use event::{Event, Offer, SendNote, Timer};
 pub use header::{OpenSlot, OpenVersion, RunHeader};
-pub use input::{Input, PinFailure};
+pub use input::{Input, PinFailure, Wishes};
 pub use items::{Expansion, ItemEntry, ItemFate};
 pub use ledger::Ledger;
 pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
@@ -101,6 +102,12 @@ pub struct Engine {
     outcome: Option<RunOutcome>,
     /// Slots of this run that a stranger used.
     foreign: u32,
+    /// Items that failed and may be tried again.
+    failed: BTreeMap<TaskId, again::Failed>,
+    /// Tasks that were not bound when their step ended.
+    parked: BTreeMap<TaskId, task::Task>,
+    /// Raises of payments, oldest first.
+    raises: Vec<again::Raise>,
 }
 
 /// A deposit of the run.
@@ -150,6 +157,9 @@ impl Engine {
             deposit: Deposit::None,
             outcome: None,
             foreign: 0,
+            failed: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            raises: Vec::new(),
             schedule,
             limits,
         }

@@ -116,6 +116,10 @@ impl EventStream {
                 let how = json!({"after": after, "payment_wei": payment, "wait_ms": wait});
                 self.about(*task, "task_retried", and(json!({"round": round}), how))
             }
+            Event::TaskReopened { task, round, after, payment } => {
+                let how = json!({"after": reason(after).0, "payment_wei": payment, "wait_ms": 0});
+                self.about(*task, "task_retried", and(json!({"round": round}), how))
+            }
             Event::TaskDone { task, outcome } => self.done(*task, outcome, fact.at),
             Event::StepEnded { step, end } => vec![("step_finished", self.step_ended(*step, *end))],
             Event::BudgetReached { needed } => vec![("budget_reached", self.budget(*needed))],
@@ -129,6 +133,8 @@ impl EventStream {
             | Event::LogsRead { .. }
             | Event::LogsRewound { .. }
             | Event::ItemsRead { .. }
+            | Event::StepReopened { .. }
+            | Event::PaymentsRaised { .. }
             | Event::SlotReserved { .. }
             | Event::VersionWanted { .. }
             | Event::VersionSigned { .. }

@@ -93,6 +93,9 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::StepExpanded { .. }
         | Event::ItemsRead { .. }
         | Event::StepEnded { .. }
+        | Event::StepReopened { .. }
+        | Event::PaymentsRaised { .. }
+        | Event::TaskReopened { .. }
         | Event::ConfigPinned { .. }
         | Event::SlotReserved { .. }
         | Event::VersionWanted { .. }

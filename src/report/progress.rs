@@ -116,6 +116,9 @@ impl Progress {
             | Event::ResponsesExhausted { .. }
             | Event::ExpiryPassed { .. }
             | Event::RoundOpened { .. }
+            | Event::TaskReopened { .. }
+            | Event::StepReopened { .. }
+            | Event::PaymentsRaised { .. }
             | Event::TaskDone { .. }
             | Event::TaskRead { .. }
             | Event::EscrowReturned { .. }

@@ -94,7 +94,9 @@ pub fn stopping(tally: &Tally, wait: Duration) -> Vec<String> {
 }
 
 /// What a resumed run finds, before it looks at the chain.
-pub fn standing(tally: &Tally, now: Timestamp) -> Vec<String> {
+///
+/// `again` of its failed tasks will be published anew.
+pub fn standing(tally: &Tally, now: Timestamp, again: u64) -> Vec<String> {
     let Some(run) = tally.run() else { return Vec::new() };
     let (coin, total) = (tally.coin(), tally.total());
     let spent = tally.money().spent().coins_rounded(4);
@@ -108,16 +110,28 @@ pub fn standing(tally: &Tally, now: Timestamp) -> Vec<String> {
         run.id, run.pipeline, run.network.name
     );
     let at = |mark: Reached| tally.open().filter(|(_, task)| task.now == mark).count() as u64;
-    let ended_badly = total.failed + total.rejected_paid;
+    let later: Vec<Timestamp> = tally
+        .open()
+        .filter(|(_, task)| task.now == Reached::Waiting)
+        .filter_map(|(_, task)| task.not_before.filter(|moment| *moment > now))
+        .collect();
+    let unread =
+        tally.steps().map(|(_, step)| step.items.unwrap_or_default().saturating_sub(step.read));
+    let unpublished = at(Reached::Waiting) + unread.sum::<u64>() - later.len() as u64;
+    let wait = later.iter().min().map(|first| span(first.since(now))).unwrap_or_default();
+    let wait = format!("published anew, the first in {wait}");
     let mut columns = Columns::new(&[Align::Right, Align::Left, Align::Left]);
     for (number, what, then) in [
         (total.confirmed, "already confirmed", "nothing to do"),
-        (ended_badly, "failed", "nothing to do"),
+        (total.failed.saturating_sub(again), "failed", "nothing to do"),
+        (again.min(total.failed), "failed", "published anew"),
+        (total.rejected_paid, "rejected, paid", "nothing to do"),
         (at(Reached::Responded), "responded", "will be checked and confirmed"),
         (at(Reached::Attempted), "taken by a provider", "watched until they expire"),
         (at(Reached::Published), "still open", "watched until they expire"),
         (at(Reached::Submitted), "submitted, no receipt known", "the same bytes are sent again"),
-        (at(Reached::Waiting), "read, not yet published", "published now"),
+        (later.len() as u64, "between two rounds", wait.as_str()),
+        (unpublished, "not yet published", "published as there is room"),
     ] {
         if number > 0 {
             columns.row([number.to_string().as_str(), what, then]);

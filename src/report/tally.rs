@@ -39,6 +39,8 @@ pub struct Tally {
     money: Money,
     block: Option<(BlockRef, Timestamp)>,
     failures: Vec<Failure>,
+    /// Tasks that failed unpaid: a reader may have them tried again.
+    failed: BTreeMap<TaskId, OpenTask>,
     resumed: bool,
     draining: Option<Timestamp>,
     outcome: Option<RunOutcome>,
@@ -186,13 +188,21 @@ impl Tally {
                 let tx = tx_hash.filter(|_| task.confirms);
                 task.confirmed = Some(Confirmed { response: *response, tx, at });
             }),
-            Event::RoundOpened { task, round, payment, .. } => self.again(*task, *round, *payment),
+            Event::RoundOpened { task, round, payment, not_before, .. } => {
+                self.again(*task, *round, *payment);
+                self.with(*task, |task| task.not_before = Some(*not_before));
+            }
+            Event::TaskReopened { task, round, payment, .. } => {
+                self.tried_again(*task, *round, *payment);
+            }
+            Event::StepReopened { step } => self.step_reopened(*step),
             Event::TaskDone { task, outcome } => self.done(*task, outcome, at),
             Event::EscrowReturned { amount } => self.returned(*amount),
             Event::DrainAsked { until } => self.draining = Some(*until),
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::TaskRead { .. }
             | Event::DepositAsked { .. }
+            | Event::PaymentsRaised { .. }
             | Event::LaneTaken { .. }
             | Event::Surveyed(_)
             | Event::ConfigPinned { .. }
@@ -353,7 +363,10 @@ impl Tally {
         let failed = matches!(outcome, Outcome::RejectedPaid { .. } | Outcome::Failed(_));
         if failed && self.failures.len() < FAILURES {
             let (step, rounds, outcome) = (id.step, task.round, outcome.clone());
-            self.failures.push(Failure { step, key: task.key, rounds, outcome });
+            self.failures.push(Failure { step, key: task.key.clone(), rounds, outcome });
+        }
+        if matches!(outcome, Outcome::Failed(_)) {
+            self.failed.insert(id, task);
         }
         self.sample(at);
     }
@@ -393,6 +406,8 @@ impl Tally {
         }
     }
 }
+
+mod again;
 
 #[cfg(test)]
 mod tests;

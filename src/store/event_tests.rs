@@ -190,6 +190,18 @@ fn of_tasks() -> Vec<BoxedStrategy<Event>> {
                 not_before,
             })
             .boxed(),
+        (task(), Just(Round::FIRST.next()), fail(), wei())
+            .prop_map(|(task, round, after, payment)| Event::TaskReopened {
+                task,
+                round,
+                after,
+                payment,
+            })
+            .boxed(),
+        any::<u16>().prop_map(|step| Event::StepReopened { step }).boxed(),
+        (any::<u32>(), prop::option::of(wei()))
+            .prop_map(|(permille, ceiling)| Event::PaymentsRaised { permille, ceiling })
+            .boxed(),
         (task(), outcome()).prop_map(|(task, outcome)| Event::TaskDone { task, outcome }).boxed(),
     ]
 }

@@ -241,6 +241,9 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         | Event::ResponsesExhausted { .. }
         | Event::ExpiryPassed { .. }
         | Event::RoundOpened { .. }
+        | Event::TaskReopened { .. }
+        | Event::StepReopened { .. }
+        | Event::PaymentsRaised { .. }
         | Event::TaskDone { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod abi;
+mod again;
 mod architecture;
 mod bad_files;
 mod bad_items;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::super::settings::{ProgressChoice, Show};
-use super::{amount, span};
+use super::{amount, raise, span};
 use crate::units::Wei;
 
 /// `init`
@@ -190,7 +190,7 @@ pub struct RunArgs {
 /// `resume`
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_long_help = "Examples:\n  ogflow resume\n  ogflow resume r-7f3k --max-spend \"12 OGPU\""
+    after_long_help = "Examples:\n  ogflow resume\n  ogflow resume r-7f3k --max-spend \"12 OGPU\"\n  ogflow resume latest --retry-failed --raise 20%"
 )]
 pub struct ResumeArgs {
     /// The run: its id, the start of it, or `latest`.
@@ -204,6 +204,12 @@ pub struct ResumeArgs {
     /// Go on with the stored plan although the pipeline was edited.
     #[arg(long)]
     pub as_recorded: bool,
+    /// Publish what failed unpaid once more, also in a run that has ended.
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Raise the payment of what is not published yet, up to the budget's max_per_task.
+    #[arg(long, value_name = "PCT", value_parser = raise)]
+    pub raise: Option<u32>,
     /// The devnet.
     #[command(flatten)]
     pub devnet: KnobArgs,

@@ -272,6 +272,9 @@ fn happening(id: TaskId, event: &Event, coin: &Coin) -> Option<String> {
         Event::RoundOpened { task, round, payment, .. } if own(task) => {
             format!("round {round}     for {}", coin.exact(*payment))
         }
+        Event::TaskReopened { task, round, payment, .. } if own(task) => {
+            format!("round {round}     for {}, asked for by `--retry-failed`", coin.exact(*payment))
+        }
         Event::TaskDone { task, .. } if own(task) => "done".to_owned(),
         _ => return None,
     })

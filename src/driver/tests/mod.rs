@@ -128,7 +128,7 @@ async fn an_observer_that_fails_is_left_out_and_the_run_goes_on() {
     };
     let mut past = Vec::new();
     let mut counts = |it: Told<'_>| past.push(it.past);
-    let begin = Begin::Resume { run: Scene::run_id(), cap: None };
+    let begin = Begin::Resume { run: Scene::run_id(), cap: None, wishes: Wishes::default() };
     let finish = scene.drive(begin, vec![&mut panics, &mut counts]).await.unwrap();
     assert_eq!(finish.outcome, RunOutcome::Done);
     assert_eq!(*told.lock().unwrap(), 1);

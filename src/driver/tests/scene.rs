@@ -114,7 +114,11 @@ impl Scene {
     }
 
     pub(super) async fn resume(&mut self) -> Result<Finish, DriverError> {
-        self.drive(Begin::Resume { run: Self::run_id(), cap: None }, Vec::new()).await
+        self.drive(
+            Begin::Resume { run: Self::run_id(), cap: None, wishes: Wishes::default() },
+            Vec::new(),
+        )
+        .await
     }
 
     pub(super) async fn drive<'a>(

@@ -3,6 +3,7 @@
 //! After every step the invariants are checked by the world's own books, never by the engine's
 //! alone.
 
+mod again;
 mod branch;
 mod cap;
 mod world;

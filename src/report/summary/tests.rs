@@ -105,7 +105,7 @@ fn stopping_says_what_is_open_and_how_to_go_on() {
 
 #[test]
 fn a_resumed_run_counts_its_tasks_by_what_becomes_of_them() {
-    let lines = standing(&until(&story(Network::mainnet()), 50), at(650));
+    let lines = standing(&until(&story(Network::mainnet()), 50), at(650), 0);
     assert_eq!(
         lines,
         [
@@ -118,7 +118,23 @@ fn a_resumed_run_counts_its_tasks_by_what_becomes_of_them() {
 }
 
 #[test]
+fn a_round_that_waits_for_its_moment_is_not_published_now() {
+    let lines = standing(&until(&story(Network::mainnet()), 1900), at(1901), 0).join("\n");
+    assert!(lines.contains("1  between two rounds  published anew, the first in 4 s"), "{lines}");
+    assert!(!lines.contains("not yet published"), "{lines}");
+    let lines = standing(&until(&story(Network::mainnet()), 1900), at(1905), 0).join("\n");
+    assert!(lines.contains("1  not yet published  published as there is room"), "{lines}");
+}
+
+#[test]
+fn what_is_tried_again_is_told_apart_from_what_stays_failed() {
+    let lines = standing(&until(&story(Network::mainnet()), 2001), at(2002), 1).join("\n");
+    assert!(lines.contains(" 1  failed             nothing to do"), "{lines}");
+    assert!(lines.contains(" 1  failed             published anew"), "{lines}");
+}
+
+#[test]
 fn a_run_that_never_began_has_no_summary() {
     assert!(end(&Tally::new(), &ending(), Look::default()).is_empty());
-    assert!(standing(&Tally::new(), at(0)).is_empty());
+    assert!(standing(&Tally::new(), at(0), 0).is_empty());
 }
