@@ -107,7 +107,10 @@ pub fn of_driver(error: &DriverError) -> Failure {
         | DriverError::Items { .. } => (Exit::Unexpected, None),
         DriverError::WalletMoved { .. } => (Exit::Guard, Some(Code::E0913)),
         DriverError::LaneHeld { .. } => (Exit::Locked, None),
-        DriverError::OtherChain { .. } => (Exit::Guard, Some(Code::E0912)),
+        DriverError::OtherChain { .. } | DriverError::CodeChanged { .. } => {
+            (Exit::Guard, Some(Code::E0912))
+        }
+        DriverError::HeldElsewhere { .. } => (Exit::Locked, Some(Code::E0921)),
         DriverError::OtherPlan => (Exit::Stale, Some(Code::E0831)),
         DriverError::CapTooLow { .. } => (Exit::Budget, Some(Code::E0821)),
         DriverError::Left(Signal::Interrupt) => (Exit::Interrupted, None),

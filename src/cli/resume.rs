@@ -11,7 +11,7 @@ use super::args::{ResumeArgs, WatchArgs};
 use super::clock;
 use super::conduct::Conduct;
 use super::connect::{Connection, Purpose};
-use super::errors::{of_driver, of_plan, of_store};
+use super::errors::{of_plan, of_store};
 use super::failure::{Exit, Failure};
 use super::file;
 use super::history::History;
@@ -21,8 +21,7 @@ use super::settings::Settings;
 use super::watch::Manner;
 use super::{check, devnet, runs};
 use crate::chain::Chain;
-use crate::driver::preflight;
-use crate::driver::{Begin, facts};
+use crate::driver::{Begin, Consent, facts};
 use crate::engine::{RunHeader, RunOutcome, Wishes};
 use crate::pipeline::Code;
 use crate::plan::{Bundle, Plan};
@@ -44,6 +43,8 @@ pub struct Again<'a> {
     pub detach: bool,
     /// What is wished besides going on.
     pub wishes: Wishes,
+    /// What the reader answers for.
+    pub consent: Consent,
     /// How it is watched.
     pub watch: &'a WatchArgs,
 }
@@ -104,6 +105,7 @@ pub fn resume(
                 retry_failed: args.retry_failed,
                 raise_permille: args.raise.unwrap_or(0),
             },
+            consent: Consent { take_over: args.take_over, code: args.accept_code.clone() },
             watch: &args.watch,
         };
         go(settings, connection, state, lock, again).await
@@ -206,13 +208,17 @@ pub async fn go(
 ) -> Result<Exit, Failure> {
     let views = Views::open(&state.folder).map_err(|error| of_store(&error))?;
     let views = views.ok_or_else(|| runs::none(settings))?;
-    let header = views.header(&again.run).map_err(|error| of_store(&error))?;
+    let mut header = views.header(&again.run).map_err(|error| of_store(&error))?;
     let plan = restored(&header)?;
     let limits = settings.limits.lower(plan.pipeline().limits);
     let plan = plan.with_limits(limits);
     let history = read_history(&views, &again.run)?;
     let engine = coming::replayed(&views, &again.run, &plan)?;
+    let lane = views.lane(&LaneKey::of(&header), &again.run).map_err(|error| of_store(&error))?;
     drop(views);
+    if let Some(now) = engine.header() {
+        header.code = now.code;
+    }
     let coming = coming::Coming::of(&engine, &history, again.wishes);
     let now = clock::now();
     let tried = coming.tried.len() as u64;
@@ -224,7 +230,7 @@ pub async fn go(
     }
     coming::enough_of_a_cap(&again, &engine, history.tally().coin())?;
     let found = connection.chain.guard().await.map_err(|error| super::errors::of_chain(&error))?;
-    preflight::same_chain(&header, &found).map_err(|error| of_driver(&error))?;
+    coming::answered_for(settings, (&header, &found), &lane, &again.consent)?;
     let cap = again.max_spend.map(Some);
     let most = again.max_spend.or(header.cap);
     ask(settings, &connection, (&again, tried), &header, most)?;
@@ -233,7 +239,12 @@ pub async fn go(
         connection: &connection,
         state: &state,
         facts: facts(&header),
-        begin: Begin::Resume { run: again.run.clone(), cap, wishes: again.wishes },
+        begin: Begin::Resume {
+            run: again.run.clone(),
+            cap,
+            wishes: again.wishes,
+            consent: again.consent,
+        },
         run: again.run,
         lock,
         manner: Manner {

@@ -35,7 +35,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use tokio::sync::mpsc;
 
 use crate::chain::Chain;
@@ -137,7 +137,18 @@ pub enum Begin {
         /// What the reader wishes besides. A run that has ended goes on if it is wished that
         /// failed items are tried again and there is one.
         wishes: Wishes,
+        /// What the reader answers for.
+        consent: Consent,
     },
+}
+
+/// What only a reader can know, and answers for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// The other machine that holds the lane is gone for good.
+    pub take_over: bool,
+    /// Hashes of code that may be at the network's addresses, besides the recorded one.
+    pub code: Vec<B256>,
 }
 
 /// How a run was left.
@@ -165,8 +176,9 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
         return Ok(Finish { outcome, at: past.last_at, signal: None });
     }
     let header = &past.header;
-    guard(chain.as_ref(), header).await?;
+    let accepted = guard(chain.as_ref(), header, &past.consent).await?;
     let lane = journal.lane(&LaneKey::of(header), &header.run)?;
+    preflight::same_machine(&lane, &past.consent)?;
     if let Some((run, nonce)) = &lane.unsigned {
         return Err(DriverError::LaneHeld { run: run.clone(), nonce: *nonce });
     }
@@ -182,6 +194,7 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     };
     let mut inputs =
         vec![first, Input::Lane { wallet: header.signer, next_nonce, open: lane.open }];
+    inputs.extend(accepted.map(|code| Input::CodeAccepted { code }));
     inputs.extend(past.deposit.map(|(account, amount)| Input::Deposit { account, amount }));
     let crew = Crew {
         chain,
@@ -211,13 +224,17 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     shell.run(inputs).await
 }
 
-/// Whether the chain and the key are those of the run.
-async fn guard<C: Chain>(chain: &C, header: &RunHeader) -> Result<(), DriverError> {
+/// Whether the chain and the key are those of the run; other code if the reader accepts it.
+async fn guard<C: Chain>(
+    chain: &C,
+    header: &RunHeader,
+    consent: &Consent,
+) -> Result<Option<[B256; 4]>, DriverError> {
     let found = chain.wallet().ok_or(crate::chain::SignError::NoSigner)?;
     if found != header.signer {
         return Err(DriverError::OtherSigner { expected: header.signer, found });
     }
-    preflight::same_chain(header, &chain.guard().await?)
+    preflight::same_chain(header, &chain.guard().await?, consent)
 }
 
 /// A run as its journal left it.
@@ -231,6 +248,7 @@ struct Past {
     resume: Option<(Option<Wei>, Wishes)>,
     /// What a run that starts deposits, and for whom.
     deposit: Option<(Address, Wei)>,
+    consent: Consent,
 }
 
 impl Past {
@@ -254,13 +272,13 @@ impl Past {
         observers: &mut Vec<Observer<'_>>,
         disk: (Blobs, Outputs),
     ) -> Result<Self, DriverError> {
-        let (run, cap, wishes) = match begin {
+        let (run, cap, wishes, consent) = match begin {
             Begin::Start(header) => return Ok(Self::fresh(header, plan, disk)),
             Begin::Deposit { header, account, amount } => {
                 let deposit = Some((account, amount));
                 return Ok(Self { deposit, ..Self::fresh(header, plan, disk) });
             }
-            Begin::Resume { run, cap, wishes } => (run, cap, wishes),
+            Begin::Resume { run, cap, wishes, consent } => (run, cap, wishes, consent),
         };
         let loaded = journal.load(&run)?;
         if loaded.header.fingerprint != plan.fingerprint() {
@@ -289,14 +307,17 @@ impl Past {
         if let Some(cap) = cap.filter(|cap| *cap < committed && engine.cap() != Some(*cap)) {
             return Err(DriverError::CapTooLow { cap, committed });
         }
+        // The code that was accepted since it began is that of the engine's header.
+        let header = engine.header().cloned().map_or(loaded.header, Box::new);
         Ok(Self {
-            header: loaded.header,
+            header,
             engine,
             desk,
             next_seq: loaded.next_seq,
             last_at: loaded.last_at,
             resume: Some((cap, wishes)),
             deposit: None,
+            consent,
         })
     }
 
@@ -304,7 +325,8 @@ impl Past {
         let desk = Arc::new(Desk::new(Arc::clone(plan), facts(&header), disk));
         let engine = Engine::new(Arc::clone(plan.schedule()), plan.limits());
         let last_at = Timestamp::default();
-        Self { header, engine, desk, next_seq: 0, last_at, resume: None, deposit: None }
+        let consent = Consent::default();
+        Self { header, engine, desk, next_seq: 0, last_at, resume: None, deposit: None, consent }
     }
 }
 

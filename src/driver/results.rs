@@ -136,6 +136,7 @@ impl Results {
             | Event::StepEnded { .. }
             | Event::StepReopened { .. }
             | Event::PaymentsRaised { .. }
+            | Event::CodeAccepted { .. }
             | Event::VersionWanted { .. }
             | Event::VersionSigned { .. }
             | Event::Sent { .. }

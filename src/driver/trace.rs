@@ -65,6 +65,7 @@ pub(super) fn trace(event: &Event) {
         Event::TaskReopened { task, round, .. } => info!(%task, %round, "task reopened"),
         Event::StepReopened { step } => info!(step, "step reopened"),
         Event::PaymentsRaised { permille, .. } => info!(permille, "payments raised"),
+        Event::CodeAccepted { .. } => info!("other code accepted"),
         Event::TaskDone { task, outcome } => info!(%task, ?outcome, "done"),
         Event::EscrowReturned { amount } => info!(wei = %amount.to_u256(), "escrow returned"),
         Event::BudgetReached { needed } => info!(wei = %needed.to_u256(), "budget reached"),

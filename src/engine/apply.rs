@@ -134,6 +134,11 @@ impl Engine {
             Event::PaymentsRaised { permille, ceiling } => {
                 self.payments_raised(*permille, *ceiling);
             }
+            Event::CodeAccepted { code } => {
+                if let Some(header) = &mut self.header {
+                    header.code = *code;
+                }
+            }
             Event::TaskDone { task, outcome } => self.task_done(*task, outcome),
         }
     }

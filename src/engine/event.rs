@@ -315,6 +315,12 @@ pub enum Event {
         /// No payment is raised above this, in wei; `None` is no ceiling.
         ceiling: Option<Wei>,
     },
+    /// The reader accepted other code at the network's addresses than the run began with. Since
+    /// format 1.3.
+    CodeAccepted {
+        /// The hashes of the code of Nexus, Controller, Terminal and Vault from now on.
+        code: [B256; 4],
+    },
     /// A task has ended.
     TaskDone {
         /// The task.

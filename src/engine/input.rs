@@ -25,6 +25,11 @@ pub enum Input {
         /// What the reader wishes besides.
         wishes: Wishes,
     },
+    /// The reader accepts this code at the network's addresses.
+    CodeAccepted {
+        /// The hashes of the code of Nexus, Controller, Terminal and Vault.
+        code: [B256; 4],
+    },
     /// What the wallet's lane holds besides this run's slots.
     Lane {
         /// The lane.

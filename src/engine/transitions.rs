@@ -27,6 +27,11 @@ impl Engine {
             }
             Input::Start(_) => {}
             Input::Resume { epoch, cap, wishes } => self.on_resume((epoch, cap), wishes, turn),
+            Input::CodeAccepted { code } => {
+                if self.header.as_ref().is_some_and(|header| header.code != code) {
+                    self.emit(turn, Event::CodeAccepted { code });
+                }
+            }
             Input::Lane { wallet, next_nonce, open } => {
                 self.emit(turn, Event::LaneTaken { wallet, next_nonce, open });
             }

@@ -217,6 +217,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::StepEnded { .. }
         | Event::StepReopened { .. }
         | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
         | Event::VersionWanted { .. }
         | Event::VersionSigned { .. }
         | Event::Sent { .. }
@@ -264,6 +265,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::StepEnded { .. }
         | Event::StepReopened { .. }
         | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
         | Event::TaskReopened { .. }
         | Event::ConfigPinned { .. }
         | Event::LaneViewed { .. }

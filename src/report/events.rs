@@ -135,6 +135,7 @@ impl EventStream {
             | Event::ItemsRead { .. }
             | Event::StepReopened { .. }
             | Event::PaymentsRaised { .. }
+            | Event::CodeAccepted { .. }
             | Event::SlotReserved { .. }
             | Event::VersionWanted { .. }
             | Event::VersionSigned { .. }

@@ -95,6 +95,7 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::StepEnded { .. }
         | Event::StepReopened { .. }
         | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
         | Event::TaskReopened { .. }
         | Event::ConfigPinned { .. }
         | Event::SlotReserved { .. }

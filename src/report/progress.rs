@@ -119,6 +119,7 @@ impl Progress {
             | Event::TaskReopened { .. }
             | Event::StepReopened { .. }
             | Event::PaymentsRaised { .. }
+            | Event::CodeAccepted { .. }
             | Event::TaskDone { .. }
             | Event::TaskRead { .. }
             | Event::EscrowReturned { .. }

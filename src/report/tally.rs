@@ -203,6 +203,7 @@ impl Tally {
             Event::TaskRead { .. }
             | Event::DepositAsked { .. }
             | Event::PaymentsRaised { .. }
+            | Event::CodeAccepted { .. }
             | Event::LaneTaken { .. }
             | Event::Surveyed(_)
             | Event::ConfigPinned { .. }

@@ -199,6 +199,7 @@ fn of_tasks() -> Vec<BoxedStrategy<Event>> {
             })
             .boxed(),
         any::<u16>().prop_map(|step| Event::StepReopened { step }).boxed(),
+        hash().prop_map(|hash| Event::CodeAccepted { code: [hash; 4] }).boxed(),
         (any::<u32>(), prop::option::of(wei()))
             .prop_map(|(permille, ceiling)| Event::PaymentsRaised { permille, ceiling })
             .boxed(),

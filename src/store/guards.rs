@@ -244,6 +244,7 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         | Event::TaskReopened { .. }
         | Event::StepReopened { .. }
         | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
         | Event::TaskDone { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }

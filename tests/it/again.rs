@@ -1,5 +1,11 @@
-//! `resume --retry-failed`, `--raise` and a cap that is passed already.
+//! What `resume` does besides going on: `--retry-failed`, `--raise`, `--accept-code`, and a cap that
+//! is passed already.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::lab::{DOZEN, Lab, MANUAL};
+use crate::support::proxy::{Fault, Proxy};
 use crate::support::{Project, ROWS, rows};
 
 /// A step whose outputs are checked before they are paid, and one that reads it.
@@ -84,4 +90,38 @@ fn a_raise_that_is_no_percent_is_refused_by_its_name() {
     for raise in ["0%", "0.02 OGPU", "101%"] {
         project.run(&["resume", "--retry-failed", "--raise", raise]).exits(2).says(&["--raise"]);
     }
+}
+
+#[test]
+fn other_code_of_the_contracts_is_refused_until_its_hashes_are_accepted() {
+    let lab = Lab::up(&["--latency", "0ms..200ms"], 7, 1);
+    let changed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&changed);
+    let proxy = Proxy::new(lab.net.get("url"), move |_| match seen.load(Ordering::Relaxed) {
+        true => Fault::OtherCode,
+        false => Fault::None,
+    });
+    let player = lab.player(0, MANUAL, Some(&proxy.url));
+    player.project.write("rows.csv", rows(usize::try_from(DOZEN).unwrap()));
+    let mut run = player.project.start(&player.words("run"));
+    run.until("task_published");
+    run.kill();
+    changed.store(true, Ordering::Relaxed);
+
+    let before = lab.bought(&player);
+    // One contract after the other is named with the hash that it has now.
+    let mut args: Vec<String> = ["resume", "--yes"].map(str::to_owned).to_vec();
+    for contract in ["Nexus", "Controller", "Terminal", "Vault"] {
+        let typed: Vec<&str> = args.iter().map(String::as_str).collect();
+        let refused = player.project.run(&typed).exits(9).says(&["E0912", contract]);
+        let hash = refused.stderr.split("--accept-code ").nth(1).unwrap();
+        let hash = hash.split('`').next().unwrap().trim().to_owned();
+        assert_eq!(hash.len(), 66, "{}", refused.stderr);
+        args.extend(["--accept-code".to_owned(), hash]);
+    }
+    assert_eq!(lab.bought(&player), before, "nothing was published");
+    let typed: Vec<&str> = args.iter().map(String::as_str).collect();
+    let taken = player.project.run(&typed).exits(0);
+    taken.says(&["Accepting other code of Vault at 0x", "it was 0x", "it is  0x"]);
+    lab.audit(&player, DOZEN);
 }

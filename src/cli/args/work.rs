@@ -210,6 +210,12 @@ pub struct ResumeArgs {
     /// Raise the payment of what is not published yet, up to the budget's max_per_task.
     #[arg(long, value_name = "PCT", value_parser = raise)]
     pub raise: Option<u32>,
+    /// Go on although another machine held the run: it must be gone for good.
+    #[arg(long)]
+    pub take_over: bool,
+    /// Go on although a contract has the code with this hash now.
+    #[arg(long, value_name = "HASH")]
+    pub accept_code: Vec<alloy::primitives::B256>,
     /// The devnet.
     #[command(flatten)]
     pub devnet: KnobArgs,

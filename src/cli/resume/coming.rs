@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use alloy::primitives::U256;
 
-use super::super::errors::of_store;
+use super::super::errors::{of_driver, of_store};
 use super::super::failure::{Exit, Failure};
 use super::super::history::History;
+use super::super::settings::Settings;
 use super::Again;
-use crate::engine::{Engine, RunOutcome, Wishes};
+use crate::chain::ChainFacts;
+use crate::driver::Consent;
+use crate::driver::preflight::{self, CodeChange};
+use crate::engine::{Engine, RunHeader, RunOutcome, Wishes};
 use crate::pipeline::Code;
 use crate::plan::Plan;
 use crate::report::layout::Coin;
-use crate::store::Views;
+use crate::store::{LaneState, LeaseHolder, Views};
 use crate::units::text::counted;
 use crate::units::{RunId, TaskId, Wei};
 
@@ -74,6 +78,32 @@ pub(super) fn enough_of_a_cap(
         None => format!("at least {least}; without the flag it has no cap"),
     };
     Err(Failure::new(Exit::Budget, message).coded(Code::E0821).help(help))
+}
+
+/// Refuses another machine's lease and other code, unless the reader answers for it; says what was
+/// answered for.
+///
+/// # Errors
+/// Exit 75 for a lease, exit 9 for code.
+pub(super) fn answered_for(
+    settings: &Settings,
+    (header, found): (&RunHeader, &ChainFacts),
+    lane: &LaneState,
+    consent: &Consent,
+) -> Result<(), Failure> {
+    preflight::same_machine(lane, consent).map_err(|error| of_driver(&error))?;
+    let here = LeaseHolder::this_process();
+    if let Some(holder) = lane.holder.as_ref().filter(|holder| holder.is_elsewhere(&here)) {
+        settings.ui.say(&format!("Taking over from {holder}: it must be gone for good."));
+    }
+    preflight::same_chain(header, found, consent).map_err(|error| of_driver(&error))?;
+    for change in preflight::changed_code(header, found) {
+        let CodeChange { contract, address, was, is } = change;
+        settings.ui.say(&format!(
+            "Accepting other code of {contract} at {address}:\n  it was {was}\n  it is  {is}"
+        ));
+    }
+    Ok(())
 }
 
 /// What a resume publishes on top of what is left, or pays more for.
