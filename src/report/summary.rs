@@ -23,6 +23,8 @@ const SHOWN: usize = 100;
 pub struct Ending {
     /// When it ended.
     pub at: Timestamp,
+    /// Whether a process still works on it.
+    pub live: bool,
     /// What the plan expected to pay for gas.
     pub predicted_gas: Option<Wei>,
     /// How many items of each step may fail.
@@ -36,14 +38,14 @@ pub fn end(tally: &Tally, ending: &Ending, look: Look) -> Vec<String> {
     let Some(run) = tally.run() else { return Vec::new() };
     let took = ending.at.since(run.started_at);
     let mut lines = vec![
-        format!(" {}  {}  {}  in {}", state(tally), run.pipeline, run.id, span(took)),
+        format!(" {}  {}  {}  in {}", state(tally, ending.live), run.pipeline, run.id, span(took)),
         String::new(),
     ];
     lines.extend(table(tally));
     lines.extend(gas(tally, ending));
     lines.extend(refunds(tally));
     lines.extend(failures(tally, ending));
-    lines.extend(unpublished(tally));
+    lines.extend(unpublished(tally, ending.live));
     if !ending.outputs.is_empty() {
         lines.push(String::new());
     }
@@ -59,7 +61,7 @@ pub fn closing(tally: &Tally) -> String {
     let id = tally.run().map(|run| run.id.to_string()).unwrap_or_default();
     coin.line(format!(
         "{} {id}: {} confirmed, {} failed, {} rejected, paid; spent {}, locked {}",
-        state(tally),
+        state(tally, true),
         total.confirmed,
         total.failed,
         total.rejected_paid,
@@ -142,10 +144,11 @@ pub fn standing(tally: &Tally, now: Timestamp, again: u64) -> Vec<String> {
     lines
 }
 
-/// The word for where the run is.
-pub fn state(tally: &Tally) -> &'static str {
+/// The word for where the run is. One whose process has died says nothing of it, and has stopped.
+pub fn state(tally: &Tally, live: bool) -> &'static str {
     match tally.outcome() {
-        None => "RUNNING",
+        None if live => "RUNNING",
+        None => "STOPPED",
         Some(RunOutcome::Done) => "DONE",
         Some(RunOutcome::Failed) => "FAILED",
         Some(RunOutcome::OverBudget) => "OVER BUDGET",
@@ -231,9 +234,11 @@ fn refunds(tally: &Tally) -> Vec<String> {
 }
 
 /// The items that nobody was asked about, and why.
-fn unpublished(tally: &Tally) -> Vec<String> {
+fn unpublished(tally: &Tally, live: bool) -> Vec<String> {
     let why = match tally.outcome() {
-        None | Some(RunOutcome::Done) => return Vec::new(),
+        Some(RunOutcome::Done) => return Vec::new(),
+        None if live => return Vec::new(),
+        None => "",
         Some(RunOutcome::Failed) => ": more tasks failed than `allow_failures` allows",
         Some(RunOutcome::OverBudget | RunOutcome::PausedBudget) => ": the cap was reached",
         Some(RunOutcome::PausedFunds) => ": the money ran out",
@@ -244,6 +249,10 @@ fn unpublished(tally: &Tally) -> Vec<String> {
         let ended = step.confirmed + step.failed + step.rejected_paid + step.dismissed;
         let met = step.dropped + step.published.max(ended);
         let left = step.items.unwrap_or_default().saturating_sub(met);
+        let begins_later = step.items.is_none() && step.read == 0 && step.end.is_none();
+        if begins_later {
+            lines.push(format!(" {name} has not begun"));
+        }
         if left > 0 {
             let were = if left == 1 { "was" } else { "were" };
             lines.push(format!(" {} of {name} {were} not published{why}", counted(left, "item")));

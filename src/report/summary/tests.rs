@@ -6,6 +6,7 @@ use serde_json::json;
 fn ending() -> Ending {
     Ending {
         at: at(2001),
+        live: false,
         predicted_gas: Some(ogpu("0.005")),
         allowed: vec![Allowance::PerTenThousand(500); 2],
         outputs: vec![
@@ -88,6 +89,19 @@ fn items_that_a_failed_run_never_published_are_counted() {
         " 5 items of digest were not published: more tasks failed than `allow_failures` allows";
     assert!(text.contains(line), "{text}");
     assert!(!text.contains("of label"), "{text}");
+}
+
+#[test]
+fn a_run_whose_process_died_has_stopped_and_says_what_is_left() {
+    let tally = until(&story(Network::mainnet()), 42);
+    let shown = |live| {
+        let ending = Ending { at: at(42), live, ..Ending::default() };
+        end(&tally, &ending, Look::default()).join("\n")
+    };
+    assert!(shown(true).starts_with(" RUNNING  review-digest"), "{}", shown(true));
+    assert!(!shown(true).contains("has not begun"), "{}", shown(true));
+    assert!(shown(false).starts_with(" STOPPED  review-digest"), "{}", shown(false));
+    assert!(shown(false).contains(" digest has not begun"), "{}", shown(false));
 }
 
 #[test]
