@@ -40,7 +40,7 @@ use tokio::sync::mpsc;
 
 use crate::chain::Chain;
 use crate::content::{Blobs, Content};
-use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome, Wishes};
+use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome, Stale, Wishes};
 use crate::plan::{Plan, RunFacts};
 use crate::store::{Journal, LaneKey, StoreError, WalletLock};
 use crate::units::{RunId, Timestamp, Wei};
@@ -128,6 +128,14 @@ pub enum Begin {
         /// By how much.
         amount: Wei,
     },
+    /// A new one that takes payments of ended rounds back into the vault, and does nothing else.
+    /// Its plan has no steps.
+    Reclaim {
+        /// What the run is.
+        header: Box<RunHeader>,
+        /// The tasks.
+        tasks: Vec<Stale>,
+    },
     /// One that is in the journal.
     Resume {
         /// Its id.
@@ -195,7 +203,7 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     let mut inputs =
         vec![first, Input::Lane { wallet: header.signer, next_nonce, open: lane.open }];
     inputs.extend(accepted.map(|code| Input::CodeAccepted { code }));
-    inputs.extend(past.deposit.map(|(account, amount)| Input::Deposit { account, amount }));
+    inputs.extend(past.errand);
     let crew = Crew {
         chain,
         content,
@@ -246,8 +254,8 @@ struct Past {
     last_at: Timestamp,
     /// The cap from now on, and what the reader wishes; `None` for a run that starts.
     resume: Option<(Option<Wei>, Wishes)>,
-    /// What a run that starts deposits, and for whom.
-    deposit: Option<(Address, Wei)>,
+    /// What a run that starts is there for, if not for steps.
+    errand: Option<Input>,
     consent: Consent,
 }
 
@@ -275,8 +283,12 @@ impl Past {
         let (run, cap, wishes, consent) = match begin {
             Begin::Start(header) => return Ok(Self::fresh(header, plan, disk)),
             Begin::Deposit { header, account, amount } => {
-                let deposit = Some((account, amount));
-                return Ok(Self { deposit, ..Self::fresh(header, plan, disk) });
+                let errand = Some(Input::Deposit { account, amount });
+                return Ok(Self { errand, ..Self::fresh(header, plan, disk) });
+            }
+            Begin::Reclaim { header, tasks } => {
+                let errand = Some(Input::Reclaim { tasks });
+                return Ok(Self { errand, ..Self::fresh(header, plan, disk) });
             }
             Begin::Resume { run, cap, wishes, consent } => (run, cap, wishes, consent),
         };
@@ -316,7 +328,7 @@ impl Past {
             next_seq: loaded.next_seq,
             last_at: loaded.last_at,
             resume: Some((cap, wishes)),
-            deposit: None,
+            errand: None,
             consent,
         })
     }
@@ -326,7 +338,7 @@ impl Past {
         let engine = Engine::new(Arc::clone(plan.schedule()), plan.limits());
         let last_at = Timestamp::default();
         let consent = Consent::default();
-        Self { header, engine, desk, next_seq: 0, last_at, resume: None, deposit: None, consent }
+        Self { header, engine, desk, next_seq: 0, last_at, resume: None, errand: None, consent }
     }
 }
 

@@ -153,6 +153,7 @@ impl Results {
             | Event::ExpiryPassed { .. }
             | Event::EscrowReturned { .. }
             | Event::DepositAsked { .. }
+            | Event::ReclaimAsked { .. }
             | Event::BudgetReached { .. }
             | Event::DrainAsked { .. }
             | Event::RunEnded { .. } => {}

@@ -70,6 +70,7 @@ pub(super) fn trace(event: &Event) {
         Event::EscrowReturned { amount } => info!(wei = %amount.to_u256(), "escrow returned"),
         Event::BudgetReached { needed } => info!(wei = %needed.to_u256(), "budget reached"),
         Event::DepositAsked { amount, .. } => info!(wei = %amount.to_u256(), "deposit asked"),
+        Event::ReclaimAsked { tasks } => info!(tasks = tasks.len(), "reclaim asked"),
         Event::DrainAsked { .. } => info!("drain asked"),
         Event::RunEnded { outcome } => info!(?outcome, "run ended"),
     }

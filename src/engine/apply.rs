@@ -35,6 +35,10 @@ impl Engine {
                 self.deposit = super::Deposit::Asked { account: *account, amount: *amount };
                 self.want_quote(at);
             }
+            Event::ReclaimAsked { tasks } => {
+                self.reclaim_asked(tasks);
+                self.want_quote(at);
+            }
             Event::BudgetReached { .. } => self.over_budget = true,
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::Due { timers } => timers.iter().for_each(|timer| self.due(*timer, at)),

@@ -15,6 +15,7 @@ use crate::units::{
 use super::header::{OpenSlot, RunHeader};
 use super::items::{Expansion, ItemEntry};
 use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
+use super::reclaim::Stale;
 
 /// The journal's format: (major, minor).
 pub const FORMAT: (u16, u16) = (1, 3);
@@ -339,6 +340,11 @@ pub enum Event {
         account: Address,
         /// By how much, in wei.
         amount: Wei,
+    },
+    /// Payments of tasks whose rounds have ended are to be taken back. Since format 1.3.
+    ReclaimAsked {
+        /// The tasks.
+        tasks: Vec<Stale>,
     },
     /// Nothing more can be published within the cap.
     BudgetReached {

@@ -9,7 +9,7 @@ use crate::units::{
     TaskId, Timestamp, Wei,
 };
 
-use super::{Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Verdict};
+use super::{Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Stale, Verdict};
 
 /// One thing that the world told us. Hashes, sizes and verdicts; never a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +160,11 @@ pub enum Input {
         account: Address,
         /// By how much, in wei.
         amount: Wei,
+    },
+    /// Take back the payments of tasks whose rounds have ended, each through a slot like any other.
+    Reclaim {
+        /// The tasks.
+        tasks: Vec<Stale>,
     },
     /// Start nothing new, and stop collecting at `until`.
     Drain {

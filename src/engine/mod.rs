@@ -28,6 +28,7 @@ pub mod outcome;
 mod pace;
 mod publication;
 mod purse;
+mod reclaim;
 mod retry;
 mod step;
 mod task;
@@ -57,6 +58,7 @@ pub use input::{Input, PinFailure, Wishes};
 pub use items::{Expansion, ItemEntry, ItemFate};
 pub use ledger::Ledger;
 pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
+pub use reclaim::Stale;
 
 use lane::Lane;
 use pace::Pace;
@@ -102,6 +104,8 @@ pub struct Engine {
     outcome: Option<RunOutcome>,
     /// Slots of this run that a stranger used.
     foreign: u32,
+    /// Payments that the run takes back.
+    reclaims: reclaim::Reclaims,
     /// Items that failed and may be tried again.
     failed: BTreeMap<TaskId, again::Failed>,
     /// Tasks that were not bound when their step ended.
@@ -157,6 +161,7 @@ impl Engine {
             deposit: Deposit::None,
             outcome: None,
             foreign: 0,
+            reclaims: reclaim::Reclaims::default(),
             failed: BTreeMap::new(),
             parked: BTreeMap::new(),
             raises: Vec::new(),
@@ -252,7 +257,7 @@ impl Engine {
         if quarantined && self.only_foreign_left() {
             return Some(RunOutcome::Quarantined);
         }
-        if let Some(lack) = self.lack_for_deposit()
+        if let Some(lack) = self.lack_for_deposit().or_else(|| self.lack_for_reclaim())
             && self.tasks.open() == 0
             && !slots_open
         {
@@ -266,8 +271,9 @@ impl Engine {
             return None;
         }
         if let Some(well) = self.steps.ended() {
-            // A run without steps is there for its deposit.
+            // A run without steps is there for its deposit, or for what it takes back.
             let well = match self.deposit {
+                Deposit::None if !self.reclaims.is_empty() => well && self.reclaims.went_well(),
                 Deposit::None if self.schedule.steps.is_empty() => return None,
                 Deposit::None | Deposit::Asked { .. } | Deposit::Bound => well,
                 Deposit::Final { ok } => well && ok,
@@ -286,9 +292,9 @@ impl Engine {
         self.is_out_of_funds().then_some(RunOutcome::PausedFunds)
     }
 
-    /// Whether a deposit is asked for and not final.
-    const fn is_depositing(&self) -> bool {
-        matches!(self.deposit, Deposit::Asked { .. } | Deposit::Bound)
+    /// Whether a deposit, or the return of a payment, is asked for and not final.
+    fn is_depositing(&self) -> bool {
+        matches!(self.deposit, Deposit::Asked { .. } | Deposit::Bound) || self.reclaims.are_open()
     }
 
     /// Counts of a step for tests and figures: confirmed and failed items.

@@ -74,6 +74,7 @@ impl Engine {
                 self.emit(turn, Event::DepositAsked { account, amount });
             }
             Input::Deposit { .. } => {}
+            Input::Reclaim { tasks } => self.on_reclaim(tasks, turn),
             Input::Drain { until } if self.drain.is_none() && self.header.is_some() => {
                 self.emit(turn, Event::DrainAsked { until });
             }

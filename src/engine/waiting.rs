@@ -227,6 +227,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::SlotFinal { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
@@ -286,6 +287,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::TaskDone { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),

@@ -127,6 +127,7 @@ impl EventStream {
             Event::RunEnded { outcome } => paused(*outcome),
             Event::RunStarted(_)
             | Event::DepositAsked { .. }
+            | Event::ReclaimAsked { .. }
             | Event::RunResumed { .. }
             | Event::LaneTaken { .. }
             | Event::Surveyed(_)

@@ -119,6 +119,7 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::TaskRead { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
     }

@@ -124,6 +124,7 @@ impl Progress {
             | Event::TaskRead { .. }
             | Event::EscrowReturned { .. }
             | Event::DepositAsked { .. }
+            | Event::ReclaimAsked { .. }
             | Event::BudgetReached { .. } => None,
         }
     }

@@ -202,6 +202,7 @@ impl Tally {
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::TaskRead { .. }
             | Event::DepositAsked { .. }
+            | Event::ReclaimAsked { .. }
             | Event::PaymentsRaised { .. }
             | Event::CodeAccepted { .. }
             | Event::LaneTaken { .. }

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use crate::engine::{Event, Offer, RunOutcome, SendNote, StepEnd, Verdict};
+use crate::engine::{Event, Offer, RunOutcome, SendNote, Stale, StepEnd, Verdict};
 use crate::units::{Nonce, Round, SendOutcome, TaskKey, TaskStatus, Timestamp};
 
 use super::fixture::{header, proves, run};
@@ -42,6 +42,11 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
             })
             .boxed(),
         block().prop_map(|to| Event::LogsRewound { to }).boxed(),
+        (address(), any::<u64>())
+            .prop_map(|(task, gas_limit)| Event::ReclaimAsked {
+                tasks: vec![Stale { task, gas_limit }],
+            })
+            .boxed(),
         (any::<u16>(), expansion())
             .prop_map(|(step, expansion)| Event::StepExpanded { step, expansion })
             .boxed(),

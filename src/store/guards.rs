@@ -248,6 +248,7 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         | Event::TaskDone { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. } => return Ok(None),
     }))

@@ -25,6 +25,7 @@ mod lost;
 mod model;
 mod money;
 mod only;
+mod reclaim;
 mod runs;
 mod saved_plans;
 mod streams;
