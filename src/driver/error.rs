@@ -63,7 +63,7 @@ pub enum DriverError {
         /// The run.
         run: RunId,
         /// What changed.
-        change: CodeChange,
+        change: Box<CodeChange>,
     },
     /// Another machine holds the lane's lease (exit 75).
     #[error("the wallet's lane is held by {holder}, where no lock of this machine reaches")]

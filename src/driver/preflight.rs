@@ -220,7 +220,10 @@ pub fn same_chain(
     let changes = changed_code(header, facts);
     let refused = changes.iter().find(|change| !consent.code.contains(&change.is));
     if let Some(change) = refused {
-        return Err(DriverError::CodeChanged { run: header.run.clone(), change: *change });
+        return Err(DriverError::CodeChanged {
+            run: header.run.clone(),
+            change: Box::new(*change),
+        });
     }
     Ok((!changes.is_empty()).then(|| codes(facts)))
 }

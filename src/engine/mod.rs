@@ -26,6 +26,7 @@ pub mod ledger;
 mod moves;
 pub mod outcome;
 mod pace;
+mod parts;
 mod publication;
 mod purse;
 mod reclaim;
@@ -52,12 +53,13 @@ use crate::plan::{Limits, Schedule};
 use crate::units::{BlockRef, ChainTime, Nonce, Survey, TaskId, Timestamp, Wei};
 
 pub use effect::{Effect, EffectKey, Window};
-pub use event::{Event, Offer, SendNote, Timer};
+pub use event::Event;
 pub use header::{OpenSlot, OpenVersion, RunHeader};
 pub use input::{Input, PinFailure, Wishes};
 pub use items::{Expansion, ItemEntry, ItemFate};
 pub use ledger::Ledger;
 pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
+pub use parts::{Offer, SendNote, Timer};
 pub use reclaim::Stale;
 
 use lane::Lane;

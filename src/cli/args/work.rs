@@ -189,6 +189,7 @@ pub struct RunArgs {
 
 /// `resume`
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
     after_long_help = "Examples:\n  ogflow resume\n  ogflow resume r-7f3k --max-spend \"12 OGPU\"\n  ogflow resume latest --retry-failed --raise 20%"
 )]

@@ -150,8 +150,8 @@ impl Coming {
         }
         if self.left > 0 {
             lines.push(format!(
-                " {} cannot be tried again: not rendered, or a step that stands on it, or fails for \
-                 what was paid",
+                " {} not tried again: nothing to render, a later step that stands on it, or a step \
+                 that fails for what was paid",
                 counted(self.left, "failed task")
             ));
         }

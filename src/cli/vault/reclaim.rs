@@ -93,8 +93,14 @@ pub(super) async fn reclaim(settings: &Settings, order: ReclaimOrder<'_>) -> Res
     match finish.outcome {
         RunOutcome::Done => Ok(Exit::Done),
         RunOutcome::Failed => Ok(Exit::Failures),
-        other => Err(Failure::new(conduct::exit_of(other), "not all is final")
-            .help(format!("ogflow resume {run} goes on with it"))),
+        other @ (RunOutcome::OverBudget
+        | RunOutcome::PausedBudget
+        | RunOutcome::PausedFunds
+        | RunOutcome::Stopped
+        | RunOutcome::Quarantined) => {
+            Err(Failure::new(conduct::exit_of(other), "not all is final")
+                .help(format!("ogflow resume {run} goes on with it")))
+        }
     }
 }
 
