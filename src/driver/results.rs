@@ -90,6 +90,7 @@ impl Results {
     }
 
     /// Takes one fact.
+    #[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
     pub(super) fn fold(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::StepExpanded { step, expansion } => {

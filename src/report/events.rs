@@ -89,6 +89,7 @@ impl EventStream {
     }
 
     /// What is told from the figures before the event.
+    #[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
     fn describe(&self, fact: Fact<'_>) -> Vec<Line> {
         match fact.event {
             Event::StepExpanded { step, expansion } => self.expanded(*step, expansion),

@@ -61,6 +61,7 @@ impl Notice {
 }
 
 /// What to say about a fact, seen from the tally just before it.
+#[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
 pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
     let one = |notice| vec![notice];
     match fact.event {

@@ -208,7 +208,7 @@ pub struct ResumeArgs {
     /// Publish what failed unpaid once more, also in a run that has ended.
     #[arg(long)]
     pub retry_failed: bool,
-    /// Raise the payment of what is not published yet, up to the budget's max_per_task.
+    /// Raise the payment of what is not published yet, up to the budget's ceiling for one.
     #[arg(long, value_name = "PCT", value_parser = raise)]
     pub raise: Option<u32>,
     /// Go on although another machine held the run: it must be gone for good.
