@@ -13,7 +13,7 @@ use super::Again;
 use crate::chain::ChainFacts;
 use crate::driver::Consent;
 use crate::driver::preflight::{self, CodeChange};
-use crate::engine::{Engine, RunHeader, RunOutcome, Wishes};
+use crate::engine::{Engine, RunHeader, RunOutcome, StepEnd, Wishes};
 use crate::pipeline::Code;
 use crate::plan::Plan;
 use crate::report::layout::Coin;
@@ -115,13 +115,16 @@ pub(super) struct Coming {
     left: u64,
     /// What their gas will be, by what tasks of the run took so far.
     gas: Wei,
+    /// Steps that did not start since one before them failed.
+    behind: Vec<String>,
 }
 
 impl Coming {
     /// What is wished, held against what the run is.
     pub(super) fn of(engine: &Engine, history: &History, wishes: Wishes) -> Self {
         if !wishes.retry_failed {
-            return Self { wishes, tried: Vec::new(), left: 0, gas: Wei::ZERO };
+            let (tried, behind) = (Vec::new(), Vec::new());
+            return Self { wishes, tried, left: 0, gas: Wei::ZERO, behind };
         }
         let tried = engine.retriable(wishes.raise_permille);
         let total = history.tally().total();
@@ -129,7 +132,10 @@ impl Coming {
         let published = total.published.saturating_add(total.retried).max(1);
         let gas = total.gas.saturating_mul(count).to_u256() / U256::from(published);
         let left = total.failed.saturating_sub(count);
-        Self { wishes, left, tried, gas: Wei::from_u256(gas) }
+        let behind = history.tally().steps();
+        let behind = behind.filter(|(_, step)| step.end == Some(StepEnd::Upstream));
+        let behind = behind.map(|(name, _)| name.to_string()).collect();
+        Self { wishes, left, tried, gas: Wei::from_u256(gas), behind }
     }
 
     /// What a reader should know of it before a yes.
@@ -147,6 +153,12 @@ impl Coming {
                 coin.rounded(self.gas),
                 coin.exact(locked),
             )));
+        }
+        if !self.tried.is_empty() && !self.behind.is_empty() {
+            lines.push(format!(
+                " On top comes what did not start because of them: {}",
+                self.behind.join(", ")
+            ));
         }
         if self.left > 0 {
             lines.push(format!(
