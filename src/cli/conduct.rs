@@ -258,6 +258,7 @@ impl Told<'_> {
         let rules = self.plan.schedule().steps.iter();
         let ending = Ending {
             at: finish.at,
+            live: false,
             predicted_gas: self.predicted_gas(history.tally()),
             allowed: rules.map(|rule| rule.allow_failures).collect(),
             outputs,

@@ -108,8 +108,12 @@ pub fn of_driver(error: &DriverError) -> Failure {
         DriverError::WalletMoved { .. } => (Exit::Guard, Some(Code::E0913)),
         DriverError::BytesLost { .. } => (Exit::Guard, Some(Code::E0914)),
         DriverError::LaneHeld { .. } => (Exit::Locked, None),
-        DriverError::OtherChain { .. } => (Exit::Guard, Some(Code::E0912)),
+        DriverError::OtherChain { .. } | DriverError::CodeChanged { .. } => {
+            (Exit::Guard, Some(Code::E0912))
+        }
+        DriverError::HeldElsewhere { .. } => (Exit::Locked, Some(Code::E0921)),
         DriverError::OtherPlan => (Exit::Stale, Some(Code::E0831)),
+        DriverError::CapTooLow { .. } => (Exit::Budget, Some(Code::E0821)),
         DriverError::Left(Signal::Interrupt) => (Exit::Interrupted, None),
         DriverError::Left(Signal::Terminate) => (Exit::Terminated, None),
     };

@@ -39,6 +39,8 @@ pub struct History {
     ended: BTreeMap<TaskId, EndedTask>,
     deposits: BTreeMap<(Slot, Seq), B256>,
     deposited: Option<B256>,
+    cancels: BTreeMap<(Slot, Seq), B256>,
+    taken_back: Vec<B256>,
 }
 
 impl History {
@@ -47,21 +49,28 @@ impl History {
         if let Event::StepExpanded { step, expansion } = fact.event {
             self.expansions.insert(*step, expansion.clone());
         }
+        if let Event::TaskReopened { task, .. } = fact.event {
+            self.ended.remove(task);
+        }
         if let Event::TaskDone { task: id, outcome } = fact.event
             && let Some(task) = self.tally.task(*id)
         {
             let ended = EndedTask { task: task.clone(), outcome: outcome.clone(), at: fact.at };
             self.ended.insert(*id, ended);
         }
-        self.observe_deposit(fact.event);
+        self.observe_errand(fact.event);
         self.tally.apply(fact);
     }
 
-    fn observe_deposit(&mut self, event: &Event) {
+    fn observe_errand(&mut self, event: &Event) {
         if let Event::VersionSigned { slot, seq, hash, call: Call::Deposit { .. }, .. } = event {
             self.deposits.insert((*slot, *seq), *hash);
         }
+        if let Event::VersionSigned { slot, seq, hash, call: Call::CancelTask { .. }, .. } = event {
+            self.cancels.insert((*slot, *seq), *hash);
+        }
         if let Event::SlotFinal { slot, end: SlotEnd::Ok { seq }, .. } = event {
+            self.taken_back.extend(self.cancels.get(&(*slot, *seq)));
             self.deposited = self.deposits.get(&(*slot, *seq)).copied().or(self.deposited);
         }
     }
@@ -69,6 +78,11 @@ impl History {
     /// The transaction that moved money into the vault, once it is final.
     pub const fn deposit(&self) -> Option<B256> {
         self.deposited
+    }
+
+    /// The transactions that took a task back, as far as they are final.
+    pub fn taken_back(&self) -> &[B256] {
+        &self.taken_back
     }
 
     /// The figures.

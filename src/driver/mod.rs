@@ -35,12 +35,12 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use tokio::sync::mpsc;
 
 use crate::chain::Chain;
 use crate::content::{Blobs, Content};
-use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome};
+use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome, Stale, Wishes};
 use crate::plan::{Plan, RunFacts};
 use crate::store::{Journal, LaneKey, StoreError, WalletLock};
 use crate::units::{RunId, Timestamp, Wei};
@@ -129,13 +129,35 @@ pub enum Begin {
         /// By how much.
         amount: Wei,
     },
+    /// A new one that takes payments of ended rounds back into the vault, and does nothing else.
+    /// Its plan has no steps.
+    Reclaim {
+        /// What the run is.
+        header: Box<RunHeader>,
+        /// The tasks.
+        tasks: Vec<Stale>,
+    },
     /// One that is in the journal.
     Resume {
         /// Its id.
         run: RunId,
         /// The cap from now on, in wei; outer `None` keeps the one it had.
         cap: Option<Option<Wei>>,
+        /// What the reader wishes besides. A run that has ended goes on if it is wished that
+        /// failed items are tried again and there is one.
+        wishes: Wishes,
+        /// What the reader answers for.
+        consent: Consent,
     },
+}
+
+/// What only a reader can know, and answers for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// The other machine that holds the lane is gone for good.
+    pub take_over: bool,
+    /// Hashes of code that may be at the network's addresses, besides the recorded one.
+    pub code: Vec<B256>,
 }
 
 /// How a run was left.
@@ -159,12 +181,13 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     let Drive { chain, content, journal, plan, begin, clock, mut observers, .. } = drive;
     let past = Past::read(journal, &plan, begin, &mut observers, (drive.blobs, drive.outputs))?;
     let clock = clock.not_before(past.last_at);
-    if let Some(outcome) = past.engine.outcome().filter(|outcome| is_over(*outcome)) {
+    if let Some(outcome) = past.engine.outcome().filter(|outcome| past.is_over(*outcome)) {
         return Ok(Finish { outcome, at: past.last_at, signal: None });
     }
     let header = &past.header;
-    guard(chain.as_ref(), header).await?;
+    let accepted = guard(chain.as_ref(), header, &past.consent).await?;
     let lane = journal.lane(&LaneKey::of(header), &header.run)?;
+    preflight::same_machine(&lane, &past.consent)?;
     if let Some((run, nonce)) = &lane.unsigned {
         return Err(DriverError::LaneHeld { run: run.clone(), nonce: *nonce });
     }
@@ -176,12 +199,13 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     }
     let epoch = lane.epoch + 1;
     let first = match past.resume {
-        Some(cap) => Input::Resume { epoch, cap },
+        Some((cap, wishes)) => Input::Resume { epoch, cap, wishes },
         None => Input::Start(header.clone()),
     };
     let taken = Input::Lane { wallet: header.signer, next_nonce, open: lane.open, foreign };
     let mut inputs = vec![first, taken];
-    inputs.extend(past.deposit.map(|(account, amount)| Input::Deposit { account, amount }));
+    inputs.extend(accepted.map(|code| Input::CodeAccepted { code }));
+    inputs.extend(past.errand);
     let crew = Crew {
         chain,
         content,
@@ -210,24 +234,17 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     shell.run(inputs).await
 }
 
-/// Whether nothing is left to resume.
-const fn is_over(outcome: RunOutcome) -> bool {
-    match outcome {
-        RunOutcome::Done | RunOutcome::Failed | RunOutcome::OverBudget => true,
-        RunOutcome::PausedBudget
-        | RunOutcome::PausedFunds
-        | RunOutcome::Stopped
-        | RunOutcome::Quarantined => false,
-    }
-}
-
-/// Whether the chain and the key are those of the run.
-async fn guard<C: Chain>(chain: &C, header: &RunHeader) -> Result<(), DriverError> {
+/// Whether the chain and the key are those of the run; other code if the reader accepts it.
+async fn guard<C: Chain>(
+    chain: &C,
+    header: &RunHeader,
+    consent: &Consent,
+) -> Result<Option<[B256; 4]>, DriverError> {
     let found = chain.wallet().ok_or(crate::chain::SignError::NoSigner)?;
     if found != header.signer {
         return Err(DriverError::OtherSigner { expected: header.signer, found });
     }
-    preflight::same_chain(header, &chain.guard().await?)
+    preflight::same_chain(header, &chain.guard().await?, consent)
 }
 
 /// A run as its journal left it.
@@ -237,13 +254,27 @@ struct Past {
     desk: Arc<Desk>,
     next_seq: u64,
     last_at: Timestamp,
-    /// The cap from now on; `None` for a run that starts.
-    resume: Option<Option<Wei>>,
-    /// What a run that starts deposits, and for whom.
-    deposit: Option<(Address, Wei)>,
+    /// The cap from now on, and what the reader wishes; `None` for a run that starts.
+    resume: Option<(Option<Wei>, Wishes)>,
+    /// What a run that starts is there for, if not for steps.
+    errand: Option<Input>,
+    consent: Consent,
 }
 
 impl Past {
+    /// Whether nothing is left to resume.
+    fn is_over(&self, outcome: RunOutcome) -> bool {
+        let again = self.resume.is_some_and(|(_, wishes)| wishes.retry_failed);
+        match outcome {
+            RunOutcome::Done | RunOutcome::Failed => !again || self.engine.retriable(0).is_empty(),
+            RunOutcome::OverBudget => true,
+            RunOutcome::PausedBudget
+            | RunOutcome::PausedFunds
+            | RunOutcome::Stopped
+            | RunOutcome::Quarantined => false,
+        }
+    }
+
     fn read<J: Journal>(
         journal: &J,
         plan: &Arc<Plan>,
@@ -251,13 +282,17 @@ impl Past {
         observers: &mut Vec<Observer<'_>>,
         disk: (Blobs, Outputs),
     ) -> Result<Self, DriverError> {
-        let (run, cap) = match begin {
+        let (run, cap, wishes, consent) = match begin {
             Begin::Start(header) => return Ok(Self::fresh(header, plan, disk)),
             Begin::Deposit { header, account, amount } => {
-                let deposit = Some((account, amount));
-                return Ok(Self { deposit, ..Self::fresh(header, plan, disk) });
+                let errand = Some(Input::Deposit { account, amount });
+                return Ok(Self { errand, ..Self::fresh(header, plan, disk) });
             }
-            Begin::Resume { run, cap } => (run, cap),
+            Begin::Reclaim { header, tasks } => {
+                let errand = Some(Input::Reclaim { tasks });
+                return Ok(Self { errand, ..Self::fresh(header, plan, disk) });
+            }
+            Begin::Resume { run, cap, wishes, consent } => (run, cap, wishes, consent),
         };
         let loaded = journal.load(&run)?;
         if loaded.header.fingerprint != plan.fingerprint() {
@@ -282,14 +317,21 @@ impl Past {
             return Err(error.into());
         }
         let cap = cap.unwrap_or_else(|| engine.cap());
+        let committed = engine.ledger().committed();
+        if let Some(cap) = cap.filter(|cap| *cap < committed && engine.cap() != Some(*cap)) {
+            return Err(DriverError::CapTooLow { cap, committed });
+        }
+        // The code that was accepted since it began is that of the engine's header.
+        let header = engine.header().cloned().map_or(loaded.header, Box::new);
         Ok(Self {
-            header: loaded.header,
+            header,
             engine,
             desk,
             next_seq: loaded.next_seq,
             last_at: loaded.last_at,
-            resume: Some(cap),
-            deposit: None,
+            resume: Some((cap, wishes)),
+            errand: None,
+            consent,
         })
     }
 
@@ -297,7 +339,8 @@ impl Past {
         let desk = Arc::new(Desk::new(Arc::clone(plan), facts(&header), disk));
         let engine = Engine::new(Arc::clone(plan.schedule()), plan.limits());
         let last_at = Timestamp::default();
-        Self { header, engine, desk, next_seq: 0, last_at, resume: None, deposit: None }
+        let consent = Consent::default();
+        Self { header, engine, desk, next_seq: 0, last_at, resume: None, errand: None, consent }
     }
 }
 

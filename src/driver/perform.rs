@@ -15,7 +15,7 @@ use crate::chain::{Chain, SignRequest};
 use crate::content::Content;
 use crate::engine::{Effect, EffectKey, Input, PinFailure, Window};
 use crate::store::Durable;
-use crate::units::{BlockRef, Round, Seq, SignedTx, Slot, TaskId, TaskKey};
+use crate::units::{BlockRef, Round, Seq, SignedTx, Slot, TaskId, TaskKey, Wei};
 
 use super::crew::{Carry, Crew, Reply};
 use super::desk::Desk;
@@ -44,7 +44,7 @@ pub(super) struct Performer<C, K> {
 /// A turn's effects by kind.
 #[derive(Default)]
 struct Work {
-    pins: Vec<(TaskId, Round, TaskKey)>,
+    pins: Vec<(TaskId, Round, (TaskKey, Wei))>,
     signs: Vec<SignRequest>,
     sends: BTreeMap<Address, BTreeSet<(Slot, Seq)>>,
     fetches: BTreeMap<BlockRef, Vec<(TaskId, Address, Address)>>,
@@ -126,7 +126,9 @@ impl<C: Chain, K: Content> Performer<C, K> {
                 Effect::Expand { step } => self.expand(step),
                 Effect::ReadItems { step, window } => self.read_items(step, window),
                 Effect::View { wallet, hashes } => self.view(wallet, hashes),
-                Effect::Pin { task, round, key } => work.pins.push((task, round, key)),
+                Effect::Pin { task, round, key, payment } => {
+                    work.pins.push((task, round, (key, payment)));
+                }
                 Effect::Sign { slot, seq, call, fees } => {
                     work.signs.push(SignRequest { slot, seq, call, fees });
                 }
@@ -268,13 +270,13 @@ impl<C: Chain, K: Content> Performer<C, K> {
     }
 
     /// Renders a chunk of configs, then pins each by itself.
-    fn pin(&mut self, pins: Vec<(TaskId, Round, TaskKey)>) {
+    fn pin(&mut self, pins: Vec<(TaskId, Round, (TaskKey, Wei))>) {
         let (sender, crew) = (self.sender.clone(), self.crew.clone());
         let runtime = tokio::runtime::Handle::current();
         drop(self.work.spawn_blocking(move || {
-            for (task, round, key) in pins {
+            for (task, round, (key, payment)) in pins {
                 let effect = EffectKey::Pin(task, round);
-                let config = match crew.desk.render(task, &key) {
+                let config = match crew.desk.render(task, (&key, payment)) {
                     Ok(Ok(config)) => config,
                     Ok(Err(reason)) => {
                         let failure = PinFailure::Render(reason);

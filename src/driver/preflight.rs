@@ -3,18 +3,18 @@
 //! The same questions serve `plan`, which only shows the replies, and `run`, which ends where
 //! one is wrong. Nothing here signs or sends.
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use serde_json::Value;
 
 use crate::chain::{Chain, ChainError, ChainFacts, OnRevert, PublishSample, SurveyRequest};
 use crate::engine::RunHeader;
 use crate::engine::event::FORMAT;
 use crate::plan::{Plan, SourceEntry, Sources};
-use crate::store::LaneState;
+use crate::store::{LaneState, LeaseHolder};
 use crate::units::{Call, Nonce, PayerRule, RunId, Timestamp, Wei};
 
-use super::DriverError;
 use super::crew::longest_url;
+use super::{Consent, DriverError};
 
 /// Whose vault pays, and how that was found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,16 +195,21 @@ impl Start<'_> {
     }
 }
 
-fn codes(facts: &ChainFacts) -> [alloy::primitives::B256; 4] {
+fn codes(facts: &ChainFacts) -> [B256; 4] {
     let code = &facts.code;
     [code.nexus, code.controller, code.terminal, code.vault]
 }
 
-/// Compares a chain with the one that a run was started on.
+/// Compares a chain with the one that a run was started on; gives its code if that is other code
+/// which the reader has accepted.
 ///
 /// # Errors
-/// [`DriverError::OtherChain`], naming what differs.
-pub fn same_chain(header: &RunHeader, facts: &ChainFacts) -> Result<(), DriverError> {
+/// [`DriverError::OtherChain`], naming what differs; [`DriverError::CodeChanged`].
+pub fn same_chain(
+    header: &RunHeader,
+    facts: &ChainFacts,
+    consent: &Consent,
+) -> Result<Option<[B256; 4]>, DriverError> {
     let other = |what| Err(DriverError::OtherChain { what });
     if facts.chain_id != header.network.chain_id {
         return other("the chain id");
@@ -212,10 +217,59 @@ pub fn same_chain(header: &RunHeader, facts: &ChainFacts) -> Result<(), DriverEr
     if facts.genesis != header.genesis {
         return other("the chain's first block");
     }
-    if codes(facts) != header.code {
-        return other("the code of the contracts");
+    let changes = changed_code(header, facts);
+    let refused = changes.iter().find(|change| !consent.code.contains(&change.is));
+    if let Some(change) = refused {
+        return Err(DriverError::CodeChanged {
+            run: header.run.clone(),
+            change: Box::new(*change),
+        });
     }
-    Ok(())
+    Ok((!changes.is_empty()).then(|| codes(facts)))
+}
+
+/// Code that is not what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeChange {
+    /// Which contract.
+    pub contract: &'static str,
+    /// Where it is.
+    pub address: Address,
+    /// The hash of the code that the run began with, or that was accepted last.
+    pub was: B256,
+    /// The hash of the code that is there.
+    pub is: B256,
+}
+
+/// Which of the four contracts have other code than a run's record says.
+pub fn changed_code(header: &RunHeader, facts: &ChainFacts) -> Vec<CodeChange> {
+    let network = &header.network;
+    let places = [
+        ("Nexus", network.nexus),
+        ("Controller", network.controller),
+        ("Terminal", network.terminal),
+        ("Vault", network.vault),
+    ];
+    places
+        .into_iter()
+        .zip(header.code.into_iter().zip(codes(facts)))
+        .filter(|(_, (was, is))| was != is)
+        .map(|((contract, address), (was, is))| CodeChange { contract, address, was, is })
+        .collect()
+}
+
+/// Whether the lane's lease is held on this machine, if it is held at all.
+///
+/// # Errors
+/// [`DriverError::HeldElsewhere`], unless the reader says that the other machine is gone.
+pub fn same_machine(lane: &LaneState, consent: &Consent) -> Result<(), DriverError> {
+    let here = LeaseHolder::this_process();
+    match lane.holder.as_ref().filter(|holder| holder.is_elsewhere(&here)) {
+        Some(holder) if !consent.take_over => {
+            Err(DriverError::HeldElsewhere { holder: holder.clone() })
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Where a run takes up its wallet's lane.

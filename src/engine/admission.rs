@@ -36,6 +36,7 @@ impl Engine {
             return;
         }
         self.admit_deposit(turn);
+        self.admit_reclaims(turn);
         while let Some(id) = self.next_confirm() {
             if !self.admit_confirm(id, turn) {
                 // What is bought already goes first: nothing new takes the money that it lacks.
@@ -79,7 +80,9 @@ impl Engine {
 
     /// Whether anything wants a slot.
     pub(super) fn wants_slots(&self) -> bool {
-        self.tasks.first_unconfirmed().is_some() || (self.tasks.any_ready() && self.may_publish())
+        self.tasks.first_unconfirmed().is_some()
+            || self.reclaims.are_open()
+            || (self.tasks.any_ready() && self.may_publish())
     }
 
     /// Whether new publications may start at all.

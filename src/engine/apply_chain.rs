@@ -158,6 +158,7 @@ impl Engine {
         if purpose == Purpose::Deposit {
             self.deposit = super::Deposit::Bound;
         }
+        self.reclaim_bound(task);
         let (payment, gas) = (publication.payment(), publication.gas_ceiling());
         let of_wallet = gas.saturating_add(call.value());
         self.ledger.reserve(payment.saturating_add(of_wallet));
@@ -348,6 +349,7 @@ impl Engine {
         let ceiling = publication.gas_ceiling();
         self.ledger.burn(ceiling, gas_paid);
         self.purse.wallet = self.purse.wallet.saturating_add(ceiling.saturating_sub(gas_paid));
+        self.reclaim_final(task, end);
         match (purpose, end) {
             (Purpose::Publish, SlotEnd::Ok { .. }) => self.change(task, |task| {
                 if task.round == round

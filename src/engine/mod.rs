@@ -13,6 +13,7 @@
 //! late, doubled or for somebody else yields none.
 
 mod admission;
+mod again;
 mod apply;
 mod apply_chain;
 pub mod effect;
@@ -25,8 +26,10 @@ pub mod ledger;
 mod moves;
 pub mod outcome;
 mod pace;
+mod parts;
 mod publication;
 mod purse;
+mod reclaim;
 mod retry;
 mod step;
 mod task;
@@ -47,15 +50,17 @@ use std::sync::Arc;
 use alloy::primitives::{Address, B256};
 
 use crate::plan::{Limits, Schedule};
-use crate::units::{BlockRef, ChainTime, Nonce, Seq, Slot, Survey, Timestamp, Wei};
+use crate::units::{BlockRef, ChainTime, Nonce, Seq, Slot, Survey, TaskId, Timestamp, Wei};
 
 pub use effect::{Effect, EffectKey, Window};
-pub use event::{Event, Offer, SendNote, Timer};
+pub use event::Event;
 pub use header::{OpenSlot, OpenVersion, RunHeader};
-pub use input::{Input, PinFailure};
+pub use input::{Input, PinFailure, Wishes};
 pub use items::{Expansion, ItemEntry, ItemFate};
 pub use ledger::Ledger;
 pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
+pub use parts::{Offer, SendNote, Timer};
+pub use reclaim::Stale;
 
 use lane::Lane;
 use pace::Pace;
@@ -101,6 +106,14 @@ pub struct Engine {
     outcome: Option<RunOutcome>,
     /// Slots of this run that a stranger used.
     foreign: u32,
+    /// Payments that the run takes back.
+    reclaims: reclaim::Reclaims,
+    /// Items that failed and may be tried again.
+    failed: BTreeMap<TaskId, again::Failed>,
+    /// Tasks that were not bound when their step ended.
+    parked: BTreeMap<TaskId, task::Task>,
+    /// Raises of payments, oldest first.
+    raises: Vec<again::Raise>,
 }
 
 /// A deposit of the run.
@@ -150,6 +163,10 @@ impl Engine {
             deposit: Deposit::None,
             outcome: None,
             foreign: 0,
+            reclaims: reclaim::Reclaims::default(),
+            failed: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            raises: Vec::new(),
             schedule,
             limits,
         }
@@ -258,7 +275,7 @@ impl Engine {
         if quarantined && !is_over && self.only_foreign_left() {
             return Some(RunOutcome::Quarantined);
         }
-        if let Some(lack) = self.lack_for_deposit()
+        if let Some(lack) = self.lack_for_deposit().or_else(|| self.lack_for_reclaim())
             && self.tasks.open() == 0
             && !slots_open
         {
@@ -272,8 +289,9 @@ impl Engine {
             return None;
         }
         if let Some(well) = self.steps.ended() {
-            // A run without steps is there for its deposit.
+            // A run without steps is there for its deposit, or for what it takes back.
             let well = match self.deposit {
+                Deposit::None if !self.reclaims.is_empty() => well && self.reclaims.went_well(),
                 Deposit::None if self.schedule.steps.is_empty() => return None,
                 Deposit::None | Deposit::Asked { .. } | Deposit::Bound => well,
                 Deposit::Final { ok } => well && ok,
@@ -292,9 +310,9 @@ impl Engine {
         self.is_out_of_funds().then_some(RunOutcome::PausedFunds)
     }
 
-    /// Whether a deposit is asked for and not final.
-    const fn is_depositing(&self) -> bool {
-        matches!(self.deposit, Deposit::Asked { .. } | Deposit::Bound)
+    /// Whether a deposit, or the return of a payment, is asked for and not final.
+    fn is_depositing(&self) -> bool {
+        matches!(self.deposit, Deposit::Asked { .. } | Deposit::Bound) || self.reclaims.are_open()
     }
 
     /// Counts of a step for tests and figures: confirmed and failed items.

@@ -26,7 +26,12 @@ impl Engine {
                 self.emit(turn, Event::RunStarted(header));
             }
             Input::Start(_) => {}
-            Input::Resume { epoch, cap } => self.emit(turn, Event::RunResumed { epoch, cap }),
+            Input::Resume { epoch, cap, wishes } => self.on_resume((epoch, cap), wishes, turn),
+            Input::CodeAccepted { code } => {
+                if self.header.as_ref().is_some_and(|header| header.code != code) {
+                    self.emit(turn, Event::CodeAccepted { code });
+                }
+            }
             Input::Lane { wallet, next_nonce, open, foreign } => {
                 self.emit(turn, Event::LaneTaken { wallet, next_nonce, open, foreign });
             }
@@ -69,6 +74,7 @@ impl Engine {
                 self.emit(turn, Event::DepositAsked { account, amount });
             }
             Input::Deposit { .. } => {}
+            Input::Reclaim { tasks } => self.on_reclaim(tasks, turn),
             Input::Drain { until } if self.drain.is_none() && self.header.is_some() => {
                 self.emit(turn, Event::DrainAsked { until });
             }
@@ -130,10 +136,22 @@ impl Engine {
                 ItemFate::Task { .. } | ItemFate::Dropped => None,
             })
             .collect();
-        self.emit(turn, Event::ItemsRead { step: place, items: wanted });
+        let items = wanted.into_iter().map(|entry| self.priced(entry)).collect();
+        self.emit(turn, Event::ItemsRead { step: place, items });
         for (task, reason) in failed {
             let outcome = Outcome::Failed(FailReason::RenderError(reason));
             self.emit(turn, Event::TaskDone { task, outcome });
+        }
+    }
+
+    /// An item with the payment that it has after all raises.
+    fn priced(&self, entry: ItemEntry) -> ItemEntry {
+        match entry.fate {
+            ItemFate::Task { payment, expires_s } => {
+                let fate = ItemFate::Task { payment: self.raised(payment), expires_s };
+                ItemEntry { fate, ..entry }
+            }
+            ItemFate::Dropped | ItemFate::Failed { .. } => entry,
         }
     }
 

@@ -86,7 +86,8 @@ impl Engine {
         let task = self.tasks.get(id)?;
         match &task.state {
             TaskState::Pinning if self.may_publish() => {
-                Some(Effect::Pin { task: id, round: task.round, key: self.key_for(id)? })
+                let (round, key) = (task.round, self.key_for(id)?);
+                Some(Effect::Pin { task: id, round, key, payment: task.payment })
             }
             TaskState::Awaiting(published) if published.read_wanted => {
                 Some(Effect::ReadTask { task: id, address: published.address, at: self.cursor()? })
@@ -228,6 +229,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::ResponsesExhausted { task }
         | Event::ExpiryPassed { task }
         | Event::RoundOpened { task, .. }
+        | Event::TaskReopened { task, .. }
         | Event::TaskDone { task, .. } => vec![*task],
         Event::RunStarted(_)
         | Event::RunResumed { .. }
@@ -237,6 +239,9 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::LogsRewound { .. }
         | Event::StepExpanded { .. }
         | Event::StepEnded { .. }
+        | Event::StepReopened { .. }
+        | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
         | Event::VersionWanted { .. }
         | Event::VersionSigned { .. }
         | Event::Sent { .. }
@@ -246,6 +251,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::SlotFinal { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
@@ -282,6 +288,10 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::StepExpanded { .. }
         | Event::ItemsRead { .. }
         | Event::StepEnded { .. }
+        | Event::StepReopened { .. }
+        | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
+        | Event::TaskReopened { .. }
         | Event::ConfigPinned { .. }
         | Event::LaneViewed { .. }
         | Event::SlotMined { .. }
@@ -301,6 +311,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::TaskDone { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),

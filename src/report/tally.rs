@@ -5,13 +5,9 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 
-use super::figures::{
-    Confirmed, Failure, Money, OpenTask, Reached, RunFacts, StepTally, latency, paid,
-};
+use super::figures::{Confirmed, Failure, Money, OpenTask, Reached, RunFacts, StepTally};
 use super::layout::Coin;
-use crate::engine::{
-    Event, Expansion, ItemEntry, ItemFate, Outcome, RunHeader, RunOutcome, SlotEnd,
-};
+use crate::engine::{Event, Expansion, ItemEntry, ItemFate, RunHeader, RunOutcome, SlotEnd};
 use crate::plan::{Schedule, StepRule};
 use crate::units::{BlockRef, Call, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei};
 
@@ -42,6 +38,8 @@ pub struct Tally {
     block: Option<(BlockRef, Timestamp)>,
     failures: Vec<Failure>,
     foreign: Option<Slot>,
+    /// Tasks that failed unpaid: a reader may have them tried again.
+    failed: BTreeMap<TaskId, OpenTask>,
     resumed: bool,
     draining: Option<Timestamp>,
     outcome: Option<RunOutcome>,
@@ -202,13 +200,23 @@ impl Tally {
                 let tx = tx_hash.filter(|_| task.confirms);
                 task.confirmed = Some(Confirmed { response: *response, tx, at });
             }),
-            Event::RoundOpened { task, round, payment, .. } => self.again(*task, *round, *payment),
+            Event::RoundOpened { task, round, payment, not_before, .. } => {
+                self.again(*task, *round, *payment);
+                self.with(*task, |task| task.not_before = Some(*not_before));
+            }
+            Event::TaskReopened { task, round, payment, .. } => {
+                self.tried_again(*task, *round, *payment);
+            }
+            Event::StepReopened { step } => self.step_reopened(*step),
             Event::TaskDone { task, outcome } => self.done(*task, outcome, at),
             Event::EscrowReturned { amount } => self.returned(*amount),
             Event::DrainAsked { until } => self.draining = Some(*until),
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::TaskRead { .. }
             | Event::DepositAsked { .. }
+            | Event::ReclaimAsked { .. }
+            | Event::PaymentsRaised { .. }
+            | Event::CodeAccepted { .. }
             | Event::Surveyed(_)
             | Event::ConfigPinned { .. }
             | Event::VersionWanted { .. }
@@ -341,53 +349,6 @@ impl Tally {
         self.with(id, |task| task.begin(round, payment));
     }
 
-    fn done(&mut self, id: TaskId, outcome: &Outcome, at: Timestamp) {
-        let Some(task) = self.open.remove(&id) else { return };
-        let unlocked = match outcome {
-            Outcome::Confirmed { .. } | Outcome::RejectedPaid { .. } | Outcome::Canceled => {
-                task.is_on_chain()
-            }
-            Outcome::Failed(_) | Outcome::Skipped => false,
-        };
-        if unlocked {
-            self.money.locked = self.money.locked.saturating_sub(task.payment);
-        }
-        let paid = paid(outcome);
-        self.money.paid = self.money.paid.saturating_add(paid);
-        let step = self.step(id.step);
-        step.paid = step.paid.saturating_add(paid);
-        match outcome {
-            Outcome::Confirmed { .. } => {
-                step.confirmed += 1;
-                step.latencies.extend(latency(&task, at));
-            }
-            Outcome::RejectedPaid { .. } => step.rejected_paid += 1,
-            Outcome::Failed(_) => step.failed += 1,
-            Outcome::Canceled | Outcome::Skipped => step.dismissed += 1,
-        }
-        let failed = matches!(outcome, Outcome::RejectedPaid { .. } | Outcome::Failed(_));
-        if failed && self.failures.len() < FAILURES {
-            let (step, rounds, outcome) = (id.step, task.round, outcome.clone());
-            self.failures.push(Failure { step, key: task.key, rounds, outcome });
-        }
-        self.sample(at);
-    }
-
-    /// Remembers how many tasks had ended, about once a second, for as long as the rate looks.
-    fn sample(&mut self, at: Timestamp) {
-        let second = Duration::from_secs(1);
-        if self.ended.back().is_some_and(|(last, _)| at.since(*last) < second) {
-            return;
-        }
-        let done = self.steps.iter().map(StepTally::ended).sum();
-        self.ended.push_back((at, done));
-        while self.ended.len() > 2
-            && self.ended.front().is_some_and(|(t, _)| at.since(*t) > RATE_WINDOW)
-        {
-            self.ended.pop_front();
-        }
-    }
-
     fn returned(&mut self, amount: Wei) {
         self.money.locked = self.money.locked.saturating_sub(amount);
         self.money.refunded = self.money.refunded.saturating_add(amount);
@@ -408,6 +369,9 @@ impl Tally {
         }
     }
 }
+
+mod again;
+mod ends;
 
 #[cfg(test)]
 mod tests;

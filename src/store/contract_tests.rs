@@ -39,6 +39,7 @@ on_each_journal!(
     a_group_out_of_its_place_is_refused,
     an_old_epoch_is_refused_after_another_took_the_lane,
     a_lease_is_taken_one_epoch_at_a_time,
+    a_lease_names_its_machine_until_its_run_ends,
     bytes_become_durable_by_the_append_alone,
     bytes_that_no_event_names_are_refused,
     a_nonce_is_bound_once_and_none_is_skipped,
@@ -153,6 +154,20 @@ fn a_lease_is_taken_one_epoch_at_a_time(journal: &mut dyn Journal) {
         let refused = refusal(writer.write(journal, &resumed, &[]));
         assert_eq!(refused, Refusal::StaleEpoch { given: epoch, current: 1 });
     }
+}
+
+fn a_lease_names_its_machine_until_its_run_ends(journal: &mut dyn Journal) {
+    let lane = LaneKey::of(&header(&run(1)));
+    let mut writer = Writer::start(journal, 1, 0);
+    let holder = journal.lane(&lane, &run(1)).unwrap().holder;
+    assert_eq!(holder, Some(super::LeaseHolder::this_process()));
+    let outcome = crate::engine::RunOutcome::Stopped;
+    writer.write(journal, &[Event::RunEnded { outcome }], &[]).unwrap();
+    assert_eq!(journal.lane(&lane, &run(1)).unwrap().holder, None);
+    let resumed = [Event::RunResumed { epoch: 2, cap: None }];
+    writer.epoch = 2;
+    writer.write(journal, &resumed, &[]).unwrap();
+    assert!(journal.lane(&lane, &run(2)).unwrap().holder.is_some());
 }
 
 fn bytes_become_durable_by_the_append_alone(journal: &mut dyn Journal) {

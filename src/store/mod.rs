@@ -17,6 +17,7 @@
 pub mod durable;
 pub mod error;
 pub mod folder;
+pub mod lease;
 pub mod lock;
 pub mod memory;
 pub mod sqlite;
@@ -40,6 +41,7 @@ use crate::units::{Nonce, RunId, SignedTx, Timestamp};
 pub use durable::Durable;
 pub use error::{Refusal, StoreError};
 pub use folder::StateFolder;
+pub use lease::LeaseHolder;
 pub use lock::{Holder, Mark, RunLock, WalletLock};
 pub use memory::MemoryJournal;
 pub use sqlite::SqliteJournal;
@@ -178,4 +180,6 @@ pub struct LaneState {
     /// The lowest of them without a signed version, and the run that reserved it: nothing above
     /// it can be mined before that run goes on.
     pub unsigned: Option<(RunId, Nonce)>,
+    /// Who holds its lease; `None` if its last run has ended or stopped.
+    pub holder: Option<LeaseHolder>,
 }

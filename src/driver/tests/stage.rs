@@ -123,6 +123,8 @@ pub(super) struct State {
     /// Transactions of the wallet that are not ours.
     pub(super) foreign: u64,
     pub(super) genesis: Option<B256>,
+    /// The code of the controller, if it is not what it was.
+    pub(super) controller: Option<B256>,
 }
 
 struct Block {
@@ -238,7 +240,12 @@ impl Chain for Stage {
         Ok(ChainFacts {
             chain_id: Network::devnet().chain_id,
             genesis: state.genesis.unwrap_or(GENESIS),
-            code: CodeHashes { nexus: CODE, controller: CODE, terminal: CODE, vault: CODE },
+            code: CodeHashes {
+                nexus: CODE,
+                controller: state.controller.unwrap_or(CODE),
+                terminal: CODE,
+                vault: CODE,
+            },
             client: Untrusted::from("stage"),
             head,
             head_time: ChainTime::from_secs(1_000 + head.number),

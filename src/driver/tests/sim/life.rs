@@ -23,8 +23,8 @@ use super::setting::{Mutation, Setting};
 use super::wire;
 use super::world::{Counts, Shared, World, held};
 use crate::chain::{Chain, ChainError, Endpoint, RpcChain, Signer};
-use crate::driver::{Begin, Clock, Drive, DriverError, Finish, Outputs, drive, preflight};
-use crate::engine::RunOutcome;
+use crate::driver::{Begin, Clock, Consent, Drive, DriverError, Finish, Outputs, drive, preflight};
+use crate::engine::{RunOutcome, Wishes};
 use crate::store::{MemoryJournal, StoreError};
 use crate::units::{RunId, Secret, Timestamp, Wei};
 
@@ -190,7 +190,12 @@ async fn begin(
     (cap, at): (Option<Option<Wei>>, Timestamp),
 ) -> Result<Begin, DriverError> {
     if !held(world).books.events.is_empty() {
-        return Ok(Begin::Resume { run: run_id(), cap });
+        return Ok(Begin::Resume {
+            run: run_id(),
+            cap,
+            wishes: Wishes::default(),
+            consent: Consent::default(),
+        });
     }
     let facts = chain.guard().await?;
     let wallet = held(world).books.wallet;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256};
 
 use crate::engine::event::FORMAT;
-use crate::engine::{Effect, EffectKey, Engine, Event, Input, RunHeader, RunOutcome};
+use crate::engine::{Effect, EffectKey, Engine, Event, Input, RunHeader, RunOutcome, Wishes};
 use crate::plan::{
     Allowance, Edge, EdgeKind, Limits, OnExceed, OnPartial, RetryRule, Schedule, StepRule,
 };
@@ -350,10 +350,14 @@ impl World {
     }
 
     pub(super) fn resume(&mut self, cap: Option<Wei>) {
+        self.resume_with(cap, Wishes::default());
+    }
+
+    pub(super) fn resume_with(&mut self, cap: Option<Wei>, wishes: Wishes) {
         self.cap = cap;
         self.out.clear();
         self.epoch += 1;
-        self.feed(Input::Resume { epoch: self.epoch, cap });
+        self.feed(Input::Resume { epoch: self.epoch, cap, wishes });
         let next_nonce = Nonce(self.chain.count());
         self.feed(Input::Lane { wallet: WALLET, next_nonce, open: vec![], foreign: None });
         for effect in self.engine.outstanding() {
