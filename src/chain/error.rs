@@ -20,6 +20,15 @@ pub enum ChainError {
         #[source]
         fault: Fault,
     },
+    /// No endpoint has a block that was read from one of them before: they lag. Nothing is known to
+    /// be wrong, and whoever can wait asks again later (exit 7 for the others).
+    #[error("`{endpoint}` has no block {height} yet")]
+    Behind {
+        /// The last endpoint that was asked: scheme and host.
+        endpoint: String,
+        /// The block's height.
+        height: u64,
+    },
     /// An endpoint refused a request for good (exit 7).
     #[error("`{endpoint}` refused `{method}`")]
     Refused {
@@ -93,7 +102,9 @@ impl ChainError {
     /// What the reader can do, in one line.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unreachable { .. } => "check the network's `rpc` URL and your connection",
+            Self::Unreachable { .. } | Self::Behind { .. } => {
+                "check the network's `rpc` URL and your connection"
+            }
             Self::Refused { .. } => "try another endpoint with `--rpc-url`",
             Self::WrongChain { .. } => "choose the network that the endpoint serves, or fix `rpc`",
             Self::NoCode { .. } => "check the contract addresses of the network's profile",
@@ -139,6 +150,12 @@ pub enum Fault {
         method: &'static str,
         /// What it should have returned.
         expected: &'static str,
+    },
+    /// The node has not come so far.
+    #[error("the node has no block {height} yet")]
+    Behind {
+        /// The block's height.
+        height: u64,
     },
     /// Two results of one endpoint contradict each other.
     #[error("the endpoint contradicts itself about {about}")]

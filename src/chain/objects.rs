@@ -12,7 +12,7 @@ use serde_json::json;
 use super::contract::abi::{IResponse, ISource, ITask, ITerminal, IVault};
 use super::contract::{Delivery as WireDelivery, SourceStatus, TaskStatus};
 use super::error::{ChainError, Fault};
-use super::reading::{At, ask_call, ask_header, number_in, returned, some_header, wei_in};
+use super::reading::{At, ask_call, ask_header, header_in, number_in, returned, wei_in};
 use super::rpc::{Ask, Endpoint, Reply, take};
 use super::watch::status_of;
 use super::{VaultFacts, WalletFacts};
@@ -96,7 +96,8 @@ pub(super) async fn responses(
     let confirmed = IResponse::confirmedFinalCall {}.abi_encode();
     let then = At::Number(at.number);
     let ask = |address: &Address| {
-        [ask_call(*address, &params, At::Latest), ask_call(*address, &confirmed, then)]
+        let confirmed = ask_call(*address, &confirmed, then).or_refused();
+        [ask_call(*address, &params, At::Latest), confirmed]
     };
     let mut asks: Vec<Ask> = addresses.iter().flat_map(ask).collect();
     asks.push(ask_header(at.number));
@@ -118,7 +119,8 @@ pub(super) async fn responses(
 
 /// Whether the block of its height is still `at`. A node that has no block there is behind.
 fn stands(ask: &Ask, reply: &Reply, at: BlockRef) -> Result<bool, Fault> {
-    Ok(some_header(ask, reply)?.block() == at)
+    let header = header_in(ask, reply)?.ok_or(Fault::Behind { height: at.number })?;
+    Ok(header.block() == at)
 }
 
 /// A node that has forgotten the state of a block cannot say whether a response was confirmed
@@ -145,7 +147,8 @@ fn response_facts(
 type Standing = Option<(TaskStatus, u64)>;
 
 /// Reads tasks at one block: first how they stand, then the responses of those that have some.
-/// The block is named last, so that nothing of another one of its height counts.
+/// The block is named last, so that nothing of another one of its height counts. Nothing is told of
+/// a task whose state at the block the node has forgotten.
 pub(super) async fn tasks(
     endpoint: &Endpoint,
     addresses: &[Address],
@@ -154,7 +157,9 @@ pub(super) async fn tasks(
     let at = At::Number(block.number);
     let status = ITask::getStatusCall {}.abi_encode();
     let count = ITask::getAttemptCountCall {}.abi_encode();
-    let ask = |address: &Address| [ask_call(*address, &status, at), ask_call(*address, &count, at)];
+    let ask = |address: &Address| {
+        [ask_call(*address, &status, at), ask_call(*address, &count, at)].map(Ask::or_refused)
+    };
     let asks: Vec<Ask> = addresses.iter().flat_map(ask).collect();
     let standings: Vec<Standing> = endpoint
         .read_as(&asks, |asks, replies| {
@@ -168,7 +173,7 @@ pub(super) async fn tasks(
     };
     let told = addresses.iter().zip(standings).zip(pages);
     let facts = told.map(|((address, standing), responses)| {
-        let (status, attempts) = standing?;
+        let ((status, attempts), responses) = (standing?, responses?);
         Some(TaskFacts { task: *address, block, status: status_of(status), attempts, responses })
     });
     Ok(facts.collect())
@@ -180,8 +185,11 @@ fn standing(asks: &[Ask], replies: &[Reply]) -> Standing {
     Some((TaskStatus::from(status), count.saturating_to::<u64>().min(MOST_ATTEMPTS)))
 }
 
-/// The responses of every task, by attempt; attempts without one are zero and left out. `None` if
-/// the block is gone.
+/// A task's responses, by attempt; `None` if the node has forgotten them.
+type Responses = Option<Vec<Address>>;
+
+/// The responses of every task; attempts without one are zero and left out. `None` if the block is
+/// gone.
 ///
 /// Pages have inclusive ends and panic at the count, so an empty list is never asked for.
 async fn response_pages(
@@ -189,7 +197,7 @@ async fn response_pages(
     addresses: &[Address],
     standings: &[Standing],
     block: BlockRef,
-) -> Result<Option<Vec<Vec<Address>>>, ChainError> {
+) -> Result<Option<Vec<Responses>>, ChainError> {
     let mut asks = Vec::new();
     let mut owners = Vec::new();
     for (owner, (address, standing)) in addresses.iter().zip(standings).enumerate() {
@@ -198,7 +206,8 @@ async fn response_pages(
             let upper = lower.saturating_add(PAGE).min(count) - 1;
             let call =
                 ITask::getResponsesOfCall { lower: U256::from(lower), upper: U256::from(upper) };
-            asks.push(ask_call(*address, &call.abi_encode(), At::Number(block.number)));
+            let ask = ask_call(*address, &call.abi_encode(), At::Number(block.number));
+            asks.push(ask.or_refused());
             owners.push(owner);
         }
     }
@@ -208,16 +217,20 @@ async fn response_pages(
             let (still, replies) = replies.split_last().ok_or(Fault::Missing)?;
             let stands = stands(&asks[replies.len()], still, block)?;
             first_outage(replies)?;
-            let pages = asks.iter().zip(replies).map(|(ask, reply)| {
-                returned::<ITask::getResponsesOfCall>(ask, reply).unwrap_or_default()
-            });
+            let pages = asks
+                .iter()
+                .zip(replies)
+                .map(|(ask, reply)| returned::<ITask::getResponsesOfCall>(ask, reply).ok());
             Ok(stands.then(|| pages.collect::<Vec<_>>()))
         })
         .await?;
     let Some(pages) = pages else { return Ok(None) };
-    let mut responses = vec![Vec::new(); addresses.len()];
+    let mut responses: Vec<Responses> = vec![Some(Vec::new()); addresses.len()];
     for (owner, page) in owners.into_iter().zip(pages) {
-        responses[owner].extend(page.into_iter().filter(|response| !response.is_zero()));
+        match (&mut responses[owner], page) {
+            (Some(known), Some(page)) => known.extend(page.into_iter().filter(|r| !r.is_zero())),
+            (forgotten, _) => *forgotten = None,
+        }
     }
     Ok(Some(responses))
 }

@@ -211,7 +211,9 @@ impl Endpoint {
             match turn(asks, &replies) {
                 Ok(value) => return Ok(value),
                 Err(fault) => {
-                    if let Some(error) = self.definite(asks, &replies) {
+                    let refused = self.definite(asks, &replies);
+                    if let Some(error) = refused.filter(|_| !matches!(fault, Fault::Behind { .. }))
+                    {
                         return Err(error);
                     }
                     tried += 1;

@@ -269,7 +269,11 @@ impl Endpoint {
             notify(&notice);
         }
         let Some(wait) = wait else {
-            return Err(ChainError::Unreachable { endpoint: self.name.clone(), tries, fault });
+            let endpoint = self.name.clone();
+            return Err(match fault {
+                Fault::Behind { height } => ChainError::Behind { endpoint, height },
+                fault => ChainError::Unreachable { endpoint, tries, fault },
+            });
         };
         tokio::time::sleep(wait).await;
         Ok(())
@@ -323,6 +327,7 @@ impl Endpoint {
             | Fault::NotJsonRpc
             | Fault::Missing
             | Fault::Malformed { .. }
+            | Fault::Behind { .. }
             | Fault::Inconsistent { .. }
             | Fault::Refused { .. } => return,
         };
@@ -336,7 +341,10 @@ impl Endpoint {
 fn passing_fault(asks: &[Ask], replies: &[Reply]) -> Option<Fault> {
     asks.iter().zip(replies).find_map(|(ask, reply)| match reply {
         Ok(_) => None,
-        Err(fault @ Fault::Refused { .. }) if ask.optional || is_definite(fault) => None,
+        Err(fault @ Fault::Refused { code, message, .. }) => {
+            let taken = ask.optional && !is_rate_limit(*code, message.raw());
+            (!taken && !is_definite(fault)).then(|| fault.clone())
+        }
         Err(fault) => Some(fault.clone()),
     })
 }
@@ -355,6 +363,7 @@ pub(super) fn is_definite(fault: &Fault) -> bool {
         | Fault::NotJsonRpc
         | Fault::Missing
         | Fault::Malformed { .. }
+        | Fault::Behind { .. }
         | Fault::Inconsistent { .. } => false,
     }
 }

@@ -151,6 +151,7 @@ fn reply_of(fault: &Fault) -> SendReply<'_> {
         | Fault::NotJsonRpc
         | Fault::Missing
         | Fault::Malformed { .. }
+        | Fault::Behind { .. }
         | Fault::Inconsistent { .. } => SendReply::Nothing,
     }
 }

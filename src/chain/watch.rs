@@ -253,6 +253,7 @@ impl Watcher {
             | Fault::NotJsonRpc
             | Fault::Missing
             | Fault::Malformed { .. }
+            | Fault::Behind { .. }
             | Fault::Inconsistent { .. } => false,
         };
         let can_halve = self.width > 1;

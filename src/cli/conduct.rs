@@ -18,10 +18,11 @@ use super::watch::{self, Manner, Watch};
 use super::{saved, schemas};
 use crate::driver::{self, Begin, Clock, Drive, DriverError, Finish, Outputs, Signal, signals};
 use crate::engine::{Event, RunOutcome};
+use crate::pipeline::Code;
 use crate::plan::{Plan, RunFacts, StepGas};
 use crate::report::{self, Ending, Fact, Tally};
 use crate::store::{Holder, RunLock, WalletLock};
-use crate::units::{RunId, Timestamp, Wei};
+use crate::units::{RunId, Slot, Timestamp, Wei};
 
 /// A run that may start.
 #[derive(Debug)]
@@ -272,7 +273,10 @@ impl Told<'_> {
             ui.talk(&line);
         }
         self.next(run, finish.outcome, &history);
-        Ok(exit)
+        match history.tally().foreign().filter(|_| finish.outcome == RunOutcome::Quarantined) {
+            Some(slot) => Err(used_elsewhere(slot)),
+            None => Ok(exit),
+        }
     }
 
     fn summary(
@@ -284,6 +288,7 @@ impl Told<'_> {
         let rules = self.plan.schedule().steps.iter();
         let ending = Ending {
             at: finish.at,
+            live: false,
             predicted_gas: self.predicted_gas(history.tally()),
             allowed: rules.map(|rule| rule.allow_failures).collect(),
             outputs,
@@ -355,6 +360,18 @@ impl Told<'_> {
             RunOutcome::Quarantined | RunOutcome::Canceled => format!("ogflow status {run}"),
         });
     }
+}
+
+/// A wallet that was used by something that the journal does not know.
+fn used_elsewhere(slot: Slot) -> Failure {
+    let said = format!(
+        "wallet {} was used elsewhere: nonce {} is not this journal's",
+        slot.wallet, slot.nonce
+    );
+    Failure::new(Exit::Guard, said).coded(Code::E0913).help(
+        "nothing new was published, since this journal may be an old copy; what was open was \
+         collected. Use a wallet for ogflow alone",
+    )
 }
 
 /// The exit that an outcome has.

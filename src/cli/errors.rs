@@ -32,7 +32,7 @@ pub fn of_chain(error: &ChainError) -> Failure {
         ChainError::TooDeep { .. } | ChainError::NoFinalizedTag { .. } => (Exit::Guard, None),
         ChainError::NotASource { .. } => (Exit::Invalid, Some(Code::E0401)),
         ChainError::Reverted { .. } => (Exit::Invalid, Some(Code::E0403)),
-        ChainError::Unreachable { .. } | ChainError::Refused { .. } => {
+        ChainError::Unreachable { .. } | ChainError::Behind { .. } | ChainError::Refused { .. } => {
             (Exit::Unreachable, Some(Code::E0901))
         }
     };
@@ -106,9 +106,14 @@ pub fn of_driver(error: &DriverError) -> Failure {
         )
         | DriverError::Items { .. } => (Exit::Unexpected, None),
         DriverError::WalletMoved { .. } => (Exit::Guard, Some(Code::E0913)),
+        DriverError::BytesLost { .. } => (Exit::Guard, Some(Code::E0914)),
         DriverError::LaneHeld { .. } => (Exit::Locked, None),
-        DriverError::OtherChain { .. } => (Exit::Guard, Some(Code::E0912)),
+        DriverError::OtherChain { .. } | DriverError::CodeChanged { .. } => {
+            (Exit::Guard, Some(Code::E0912))
+        }
+        DriverError::HeldElsewhere { .. } => (Exit::Locked, Some(Code::E0921)),
         DriverError::OtherPlan => (Exit::Stale, Some(Code::E0831)),
+        DriverError::CapTooLow { .. } => (Exit::Budget, Some(Code::E0821)),
         DriverError::Left(Signal::Interrupt) => (Exit::Interrupted, None),
         DriverError::Left(Signal::Terminate) => (Exit::Terminated, None),
     };

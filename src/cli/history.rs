@@ -40,6 +40,8 @@ pub struct History {
     versions: BTreeMap<(Slot, Seq), B256>,
     deposited: Option<B256>,
     canceled_by: BTreeMap<TaskId, B256>,
+    taken_back: Vec<B256>,
+    accepted_code: Option<[B256; 4]>,
 }
 
 impl History {
@@ -48,14 +50,25 @@ impl History {
         if let Event::StepExpanded { step, expansion } = fact.event {
             self.expansions.insert(*step, expansion.clone());
         }
+        if let Event::TaskReopened { task, .. } = fact.event {
+            self.ended.remove(task);
+        }
         if let Event::TaskDone { task: id, outcome } = fact.event
             && let Some(task) = self.tally.task(*id)
         {
             let ended = EndedTask { task: task.clone(), outcome: outcome.clone(), at: fact.at };
             self.ended.insert(*id, ended);
         }
+        if let Event::CodeAccepted { code } = fact.event {
+            self.accepted_code = Some(*code);
+        }
         self.observe_slots(fact.event);
         self.tally.apply(fact);
+    }
+
+    /// The code of the contracts that was accepted in place of that in the header.
+    pub fn accepted_code(&self) -> Option<[B256; 4]> {
+        self.accepted_code
     }
 
     /// Remembers the transactions that people are told of: deposits, cancels, no-ops.
@@ -71,8 +84,9 @@ impl History {
         let Event::SlotFinal { slot, end: SlotEnd::Ok { seq }, .. } = event else { return };
         let Some(hash) = self.versions.get(&(*slot, *seq)) else { return };
         match self.tally.slot(*slot) {
-            Some((id, Purpose::Cancel | Purpose::Publish)) => {
+            Some((id, purpose @ (Purpose::Cancel | Purpose::Publish))) => {
                 self.canceled_by.insert(id, *hash);
+                self.taken_back.extend((purpose == Purpose::Cancel).then_some(*hash));
             }
             Some((_, Purpose::Deposit)) => self.deposited = Some(*hash),
             Some((_, Purpose::Confirm)) | None => {}
@@ -92,6 +106,11 @@ impl History {
     /// The transaction that moved money into the vault, once it is final.
     pub const fn deposit(&self) -> Option<B256> {
         self.deposited
+    }
+
+    /// The transactions that took a task back, as far as they are final.
+    pub fn taken_back(&self) -> &[B256] {
+        &self.taken_back
     }
 
     /// The figures.

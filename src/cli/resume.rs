@@ -1,5 +1,7 @@
 //! `ogflow resume`: goes on with a run that has stopped, with its recorded plan.
 
+mod coming;
+
 use std::sync::Arc;
 
 use alloy::primitives::B256;
@@ -9,7 +11,7 @@ use super::args::{ResumeArgs, WatchArgs};
 use super::clock;
 use super::conduct::Conduct;
 use super::connect::{Connection, Purpose};
-use super::errors::{of_driver, of_plan, of_store};
+use super::errors::{of_plan, of_store};
 use super::failure::{Exit, Failure};
 use super::file;
 use super::history::History;
@@ -19,9 +21,8 @@ use super::settings::Settings;
 use super::watch::Manner;
 use super::{check, devnet, runs};
 use crate::chain::Chain;
-use crate::driver::preflight;
-use crate::driver::{Begin, facts};
-use crate::engine::RunHeader;
+use crate::driver::{Begin, Consent, facts};
+use crate::engine::{RunHeader, RunOutcome, Wishes};
 use crate::pipeline::Code;
 use crate::plan::{Bundle, Plan};
 use crate::report::{self, Fact};
@@ -40,6 +41,10 @@ pub struct Again<'a> {
     pub max_spend: Option<Wei>,
     /// Whether it is left when everything is published that waits for no answer.
     pub detach: bool,
+    /// What is wished besides going on.
+    pub wishes: Wishes,
+    /// What the reader answers for.
+    pub consent: Consent,
     /// How it is watched.
     pub watch: &'a WatchArgs,
 }
@@ -58,6 +63,7 @@ pub fn resume(
     };
     let run = match &args.run {
         Some(text) => runs::resolve(&views, text)?,
+        None if args.retry_failed => runs::newest(&views, settings)?,
         None => match runs::newest_unfinished(&views)? {
             Some(run) => run,
             None => {
@@ -69,6 +75,7 @@ pub fn resume(
     let row = views.run(&run).map_err(|error| of_store(&error))?;
     if let RunState::Ended(outcome) = row.state
         && !row.state.is_unfinished()
+        && !(args.retry_failed && matches!(outcome, RunOutcome::Done | RunOutcome::Failed))
     {
         let word = row.state.word();
         settings.ui.say(&format!("Nothing to do: run {run} of {} is {word}.", row.pipeline));
@@ -94,6 +101,11 @@ pub fn resume(
             yes: args.yes,
             max_spend: args.max_spend,
             detach: false,
+            wishes: Wishes {
+                retry_failed: args.retry_failed,
+                raise_permille: args.raise.unwrap_or(0),
+            },
+            consent: Consent { take_over: args.take_over, code: args.accept_code.clone() },
             watch: &args.watch,
         };
         go(settings, connection, state, lock, again).await
@@ -196,28 +208,46 @@ pub async fn go(
 ) -> Result<Exit, Failure> {
     let views = Views::open(&state.folder).map_err(|error| of_store(&error))?;
     let views = views.ok_or_else(|| runs::none(settings))?;
-    let header = views.header(&again.run).map_err(|error| of_store(&error))?;
+    let mut header = views.header(&again.run).map_err(|error| of_store(&error))?;
     let plan = restored(&header)?;
     let limits = settings.limits.lower(plan.pipeline().limits);
     let plan = plan.with_limits(limits);
     let history = read_history(&views, &again.run)?;
+    let engine = coming::replayed(&views, &again.run, &plan)?;
+    let lane = views.lane(&LaneKey::of(&header), &again.run).map_err(|error| of_store(&error))?;
     drop(views);
+    if let Some(now) = engine.header() {
+        header.code = now.code;
+    }
+    let coming = coming::Coming::of(&engine, &history, again.wishes);
     let now = clock::now();
-    settings.ui.talk(&report::summary::standing(history.tally(), now).join("\n"));
+    let tried = coming.tried.len() as u64;
+    settings.ui.talk(&report::summary::standing(history.tally(), now, tried).join("\n"));
     if history.tally().is_canceled() {
         settings.ui.say("The run was cancelled: nothing is published; what is open is collected.");
     }
+    coming.lines(&engine, history.tally().coin()).iter().for_each(|line| settings.ui.talk(line));
+    if engine.outcome().is_some_and(coming::is_over) && tried == 0 {
+        settings.ui.say(&format!("Nothing to try again in run {}.", again.run));
+        return Ok(Exit::Done);
+    }
+    coming::enough_of_a_cap(&again, &engine, history.tally().coin())?;
     let found = connection.chain.guard().await.map_err(|error| super::errors::of_chain(&error))?;
-    preflight::same_chain(&header, &found).map_err(|error| of_driver(&error))?;
+    coming::answered_for(settings, (&header, &found), &lane, &again.consent)?;
     let cap = again.max_spend.map(Some);
     let most = again.max_spend.or(header.cap);
-    ask(settings, &connection, &again, &header, most)?;
+    ask(settings, &connection, (&again, tried), &header, most)?;
     let conduct = Conduct {
         settings,
         connection: &connection,
         state: &state,
         facts: facts(&header),
-        begin: Begin::Resume { run: again.run.clone(), cap },
+        begin: Begin::Resume {
+            run: again.run.clone(),
+            cap,
+            wishes: again.wishes,
+            consent: again.consent,
+        },
         run: again.run,
         lock,
         manner: Manner {
@@ -242,7 +272,7 @@ pub async fn go(
 fn ask(
     settings: &Settings,
     connection: &Connection,
-    again: &Again<'_>,
+    (again, tried): (&Again<'_>, u64),
     header: &RunHeader,
     most: Option<Wei>,
 ) -> Result<(), Failure> {
@@ -251,7 +281,11 @@ fn ask(
     let shown = most.map_or_else(String::new, |most| {
         format!(": {} {} at most from its start", question::shown_amount(most), network.symbol)
     });
-    let what = format!("Go on with run {} on {}{kind}{shown}.", header.run, network.name);
+    let anew = match tried {
+        0 => String::new(),
+        _ => format!(", {} anew", counted(tried, "failed task")),
+    };
+    let what = format!("Go on with run {} on {}{kind}{anew}{shown}.", header.run, network.name);
     let name = &header.pipeline;
     let capped = most.is_some();
     question::spend(

@@ -19,7 +19,8 @@ use super::resume::{self, Again};
 use super::settings::Settings;
 use super::watch::Manner;
 use crate::driver::preflight::{self, Start};
-use crate::driver::{Begin, BlobSink, facts};
+use crate::driver::{Begin, BlobSink, Consent, facts};
+use crate::engine::Wishes;
 use crate::pipeline::Code;
 use crate::report;
 use crate::store::{LaneKey, RunRow, Views, WalletLock};
@@ -69,6 +70,8 @@ async fn go(
             yes: args.yes,
             max_spend: args.max_spend,
             detach: args.detach,
+            wishes: Wishes::default(),
+            consent: Consent::default(),
             watch: &args.watch,
         };
         return resume::go(settings, opened.connection, state, lock, again).await;

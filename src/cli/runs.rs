@@ -3,8 +3,8 @@
 use super::errors::of_store;
 use super::failure::Failure;
 use super::settings::Settings;
-use crate::store::Views;
 use crate::store::views::Resolved;
+use crate::store::{RunLock, StateFolder, Views};
 use crate::units::RunId;
 
 /// The run that a text names.
@@ -29,6 +29,14 @@ pub fn resolve(views: &Views, text: &str) -> Result<RunId, Failure> {
             }))
         }
     }
+}
+
+/// Whether a process works on a run now.
+///
+/// # Errors
+/// When its lock cannot be read.
+pub fn is_live(folder: &StateFolder, run: &RunId) -> Result<bool, Failure> {
+    RunLock::is_held(folder, run).map_err(|error| of_store(&error))
 }
 
 /// The newest run that can go on.

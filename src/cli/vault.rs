@@ -1,6 +1,8 @@
 //! `ogflow vault`: the balance that pays for tasks. A deposit goes through the same journaled
 //! slot as a publication, so a crash never moves money twice.
 
+mod reclaim;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use super::conduct::Conduct;
 use super::connect::{Connection, Purpose};
 use super::errors::of_chain;
 use super::failure::{Exit, Failure};
+use super::history::History;
 use super::place::{self, StatePlace};
 use super::question::{self, Spending};
 use super::settings::{Settings, SignerChoice};
@@ -20,17 +23,18 @@ use super::watch::Manner;
 use super::{devnet, help, select};
 use crate::chain::{Chain, ChainFacts, SurveyRequest};
 use crate::driver::preflight::Start;
-use crate::driver::{Begin, facts};
+use crate::driver::{Begin, Finish, facts};
+use crate::engine::RunHeader;
 use crate::pipeline::Code;
 use crate::plan::Plan;
 use crate::report::layout::Coin;
-use crate::store::LaneKey;
-use crate::units::{Call, Wei};
+use crate::store::{LaneKey, WalletLock};
+use crate::units::{Call, RunId, Wei};
 
 /// Room above the estimated gas, in thousandths: prices move while a question is read.
 const GAS_ROOM: u32 = 500;
 
-/// Shows or fills the vault.
+/// Shows or fills the vault, or takes back what is stuck.
 ///
 /// # Errors
 /// When the network cannot be read, the money is short, or the reader says no.
@@ -47,10 +51,18 @@ pub fn vault(args: &VaultArgs, settings: &Settings) -> Result<Exit, Failure> {
             };
             super::runtime()?.block_on(deposit(settings, order))
         }
-        VaultCommand::Other(words) => {
-            Err(help::no_subcommand("vault", words, &["withdraw", "reclaim"]))
+        VaultCommand::Reclaim { yes, password_file } => {
+            let order = ReclaimOrder { yes: *yes, password_file: password_file.as_ref() };
+            super::runtime()?.block_on(reclaim::reclaim(settings, order))
         }
+        VaultCommand::Other(words) => Err(help::no_subcommand("vault", words, &["withdraw"])),
     }
+}
+
+/// A reclaim as it was asked for.
+struct ReclaimOrder<'a> {
+    yes: bool,
+    password_file: Option<&'a PathBuf>,
 }
 
 /// A deposit as it was asked for.
@@ -193,16 +205,46 @@ impl Ordered<'_> {
         let chain_id = connection.network.chain_id;
         let lane = LaneKey { chain_id, genesis: found.genesis, wallet: signer };
         let lock = state.lock_wallet(settings, connection, &lane)?;
+        let errand = Errand { settings, connection, state: &state, signer, found: &found };
+        let begin = |header| Begin::Deposit { header, account, amount: order.amount };
+        let (run, finish, history) =
+            errand.carry_out(account, order.max_spend, lock, begin).await?;
+        history.deposit().ok_or_else(|| {
+            Failure::new(super::conduct::exit_of(finish.outcome), "the deposit is not final")
+                .help(format!("ogflow resume {run} goes on with it"))
+        })
+    }
+}
+
+/// A run without steps that is there for something else.
+struct Errand<'a> {
+    settings: &'a Settings,
+    connection: &'a Connection,
+    state: &'a StatePlace,
+    signer: Address,
+    found: &'a ChainFacts,
+}
+
+impl Errand<'_> {
+    /// Carries it out in a run of its own, to its end or to where it stops.
+    async fn carry_out(
+        self,
+        payer: Address,
+        cap: Option<Wei>,
+        lock: WalletLock,
+        begin: impl FnOnce(Box<RunHeader>) -> Begin,
+    ) -> Result<(RunId, Finish, History), Failure> {
+        let Self { settings, connection, state, signer, found } = self;
         let plan = Plan::without_steps(&connection.network);
         let (run, seed) = place::random_run();
         let header = Start {
             run: run.clone(),
             plan: &plan,
             bundle: Value::Null,
-            facts: &found,
+            facts: found,
             signer,
-            payer: account,
-            cap: order.max_spend,
+            payer,
+            cap,
             at: clock::now(),
             seed,
         }
@@ -210,10 +252,10 @@ impl Ordered<'_> {
         let conduct = Conduct {
             settings,
             connection,
-            state: &state,
+            state,
             run: run.clone(),
             facts: facts(&header),
-            begin: Begin::Deposit { header, account, amount: order.amount },
+            begin: begin(header),
             lock,
             manner: Manner::silent(settings.show),
             gas: Vec::new(),
@@ -222,10 +264,7 @@ impl Ordered<'_> {
             plan: Arc::new(plan),
         };
         let (finish, history) = conduct.quietly().await?;
-        history.deposit().ok_or_else(|| {
-            Failure::new(super::conduct::exit_of(finish.outcome), "the deposit is not final")
-                .help(format!("ogflow resume {run} goes on with it"))
-        })
+        Ok((run, finish, history))
     }
 }
 

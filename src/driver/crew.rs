@@ -8,7 +8,7 @@ use alloy::primitives::{Address, B256};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::chain::{Chain, OnRevert, PublishSample, SurveyRequest};
+use crate::chain::{Chain, ChainError, OnRevert, PublishSample, SurveyRequest};
 use crate::content::{Body, Content, ContentError, PinRetry, Service};
 use crate::engine::{EffectKey, Input, Offer, PinFailure};
 use crate::plan::{PlannedStep, TaskConfig};
@@ -55,6 +55,17 @@ impl Reply {
 
     pub(super) fn failed(keys: Vec<EffectKey>, error: impl Into<DriverError>) -> Self {
         Self { keys, inputs: Vec::new(), carry: Vec::new(), error: Some(error.into()) }
+    }
+
+    /// The end of a read that failed; of one that came to nodes that lag, which tells nothing, and
+    /// is made again with the next look at everything.
+    pub(super) fn not_read(keys: Vec<EffectKey>, error: ChainError) -> Self {
+        match error {
+            ChainError::Behind { .. } => {
+                Self { keys, inputs: Vec::new(), carry: Vec::new(), error: None }
+            }
+            error => Self::failed(keys, error),
+        }
     }
 
     pub(super) fn of(key: EffectKey, input: Result<Input, impl Into<DriverError>>) -> Self {

@@ -19,7 +19,7 @@ use crate::plan::{
     TaskConfig, parse_output,
 };
 use crate::store::StoreError;
-use crate::units::{ItemKey, TaskId, TaskKey, Timestamp};
+use crate::units::{ItemKey, TaskId, TaskKey, Timestamp, Wei};
 
 use super::DriverError;
 use super::items::{BlobSink, Lines};
@@ -145,15 +145,14 @@ impl Desk {
         }
     }
 
-    /// The config of a task's round, and the hash of what is bought.
+    /// The config of a task's round, and the hash of what is bought for `payment` wei.
     pub(super) fn render(
         &self,
         id: TaskId,
-        key: &TaskKey,
+        (key, payment): (&TaskKey, Wei),
     ) -> Result<Result<TaskConfig, String>, DriverError> {
         let item = self.item(id)?;
         let scope = self.scope(id.step)?;
-        let payment = self.results(|results| results.payment(id)).unwrap_or_default();
         Ok(self.plan.render(id.step, &item, &scope, Purchase { key: Some(key), payment }))
     }
 

@@ -4,9 +4,10 @@ use alloy::primitives::Address;
 
 use crate::chain::{ChainError, SignError};
 use crate::content::ContentError;
-use crate::store::StoreError;
-use crate::units::{Nonce, RunId, StepName};
+use crate::store::{LeaseHolder, StoreError};
+use crate::units::{Nonce, RunId, Slot, StepName, Wei};
 
+use super::preflight::CodeChange;
 use super::signals::Signal;
 
 /// Why a run could not start, or stopped before its end. It can be resumed after all of them.
@@ -38,6 +39,12 @@ pub enum DriverError {
         /// The same, with those in the pool.
         pending: u64,
     },
+    /// The events tell of signed bytes that are gone from the journal (exit 9).
+    #[error("the signed bytes of nonce {} of wallet {} are missing in the journal", .slot.nonce, .slot.wallet)]
+    BytesLost {
+        /// What they were signed for.
+        slot: Slot,
+    },
     /// Another run has bound a nonce and signed nothing for it yet: whatever comes after it would
     /// wait for ever (exit 75).
     #[error("run {run} holds nonce {nonce} of the wallet and has not signed it")]
@@ -53,6 +60,23 @@ pub enum DriverError {
         /// What differs, for a reader.
         what: &'static str,
     },
+    /// The code of a contract is not the recorded one (exit 9).
+    #[error(
+        "the code of {} at {} is not what it was when run {run} began: it was {}, it is {}",
+        change.contract, change.address, change.was, change.is
+    )]
+    CodeChanged {
+        /// The run.
+        run: RunId,
+        /// What changed.
+        change: Box<CodeChange>,
+    },
+    /// Another machine holds the lane's lease (exit 75).
+    #[error("the wallet's lane is held by {holder}, where no lock of this machine reaches")]
+    HeldElsewhere {
+        /// Who.
+        holder: LeaseHolder,
+    },
     /// The key is another one than the run's (exit 4).
     #[error("the run was started by {expected}, the key is {found}")]
     OtherSigner {
@@ -60,6 +84,14 @@ pub enum DriverError {
         expected: Address,
         /// Whose key is there.
         found: Address,
+    },
+    /// The cap from now on would be less than what the run has spent and promised (exit 6).
+    #[error("the run has spent and promised {committed} wei already, more than a cap of {cap} wei")]
+    CapTooLow {
+        /// The cap, in wei.
+        cap: Wei,
+        /// What is spent and promised, in wei.
+        committed: Wei,
     },
     /// The plan is not the one that the journal belongs to (exit 8).
     #[error("the plan is not the one that the run was started with")]
@@ -88,13 +120,27 @@ impl DriverError {
             Self::WalletMoved { .. } => Some(
                 "use a wallet for ogflow alone; publish nothing until its pool is empty".into(),
             ),
+            Self::BytesLost { .. } => {
+                Some("put a copy of `.ogflow` back that is whole; nothing was published".into())
+            }
             Self::LaneHeld { run, .. } => {
                 Some(format!("run `ogflow resume {run}` first: it goes on where it stopped"))
             }
             Self::OtherChain { .. } => {
                 Some("check `--network` and the network's `rpc`; nothing was published".into())
             }
+            Self::CodeChanged { run, change } => Some(format!(
+                "nothing was signed; find out who changed it and why. If it is well, \
+                 `ogflow resume {run} --accept-code {}` goes on with it",
+                change.is
+            )),
+            Self::HeldElsewhere { .. } => Some(
+                "go on there; if that machine is gone for good, `ogflow resume --take-over` goes \
+                 on here. Never while it works: a journal is moved, not copied"
+                    .into(),
+            ),
             Self::OtherSigner { .. } => Some("set the key that the run was started with".into()),
+            Self::CapTooLow { .. } => Some("give a higher `--max-spend`, or none".into()),
             Self::OtherPlan => Some("`ogflow run` starts a new run with the changed plan".into()),
             Self::Items { .. } => {
                 Some("bring `.ogflow/blobs` back from where it was changed".into())

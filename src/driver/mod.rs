@@ -35,12 +35,12 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use tokio::sync::mpsc;
 
 use crate::chain::Chain;
 use crate::content::{Blobs, Content};
-use crate::engine::{CancelScope, Engine, Event, Input, RunHeader, RunOutcome};
+use crate::engine::{CancelScope, Engine, Event, Input, RunHeader, RunOutcome, Stale, Wishes};
 use crate::plan::{Plan, RunFacts};
 use crate::store::{Journal, LaneKey, StoreError, WalletLock};
 use crate::units::{RunId, Timestamp, Wei};
@@ -55,6 +55,7 @@ pub use signals::Signal;
 use crew::Crew;
 use desk::Desk;
 use perform::Performer;
+use preflight::Footing;
 use turn::{Place, Shell};
 
 /// What an observer is told.
@@ -139,13 +140,35 @@ pub enum Begin {
         /// What the gas of it may cost, in wei: that much the cap rises, if it must.
         gas: Wei,
     },
+    /// A new one that takes payments of ended rounds back into the vault, and does nothing else.
+    /// Its plan has no steps.
+    Reclaim {
+        /// What the run is.
+        header: Box<RunHeader>,
+        /// The tasks.
+        tasks: Vec<Stale>,
+    },
     /// One that is in the journal.
     Resume {
         /// Its id.
         run: RunId,
         /// The cap from now on, in wei; outer `None` keeps the one it had.
         cap: Option<Option<Wei>>,
+        /// What the reader wishes besides. A run that has ended goes on if it is wished that
+        /// failed items are tried again and there is one.
+        wishes: Wishes,
+        /// What the reader answers for.
+        consent: Consent,
     },
+}
+
+/// What only a reader can know, and answers for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// The other machine that holds the lane is gone for good.
+    pub take_over: bool,
+    /// Hashes of code that may be at the network's addresses, besides the recorded one.
+    pub code: Vec<B256>,
 }
 
 /// How a run was left.
@@ -169,27 +192,30 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     let Drive { chain, content, journal, plan, begin, clock, mut observers, .. } = drive;
     let past = Past::read(journal, &plan, begin, &mut observers, (drive.blobs, drive.outputs))?;
     let clock = clock.not_before(past.last_at);
-    if let Some(outcome) = past.engine.outcome().filter(|outcome| is_over(*outcome)) {
+    if let Some(outcome) = past.engine.outcome().filter(|outcome| past.is_over(*outcome)) {
         return Ok(Finish { outcome, at: past.last_at, signal: None });
     }
     let header = &past.header;
-    guard(chain.as_ref(), header).await?;
+    let accepted = guard(chain.as_ref(), header, &past.consent).await?;
     let lane = journal.lane(&LaneKey::of(header), &header.run)?;
+    preflight::same_machine(&lane, &past.consent)?;
     if let Some((run, nonce)) = &lane.unsigned {
         return Err(DriverError::LaneHeld { run: run.clone(), nonce: *nonce });
     }
-    let resumed = past.resume.is_some();
-    let next_nonce = preflight::next_nonce(chain.as_ref(), header, (&lane, resumed)).await?;
+    let lane_seen = (&lane, past.engine.lane_began());
+    let Footing { next_nonce, foreign } =
+        preflight::footing(chain.as_ref(), header, lane_seen).await?;
     if let Some((lock, database)) = &drive.mark {
         lock.check(database, lane.next_nonce)?;
     }
     let epoch = lane.epoch + 1;
     let first = match past.resume {
-        Some(cap) => Input::Resume { epoch, cap },
+        Some((cap, wishes)) => Input::Resume { epoch, cap, wishes },
         None => Input::Start(header.clone()),
     };
-    let mut inputs =
-        vec![first, Input::Lane { wallet: header.signer, next_nonce, open: lane.open }];
+    let taken = Input::Lane { wallet: header.signer, next_nonce, open: lane.open, foreign };
+    let mut inputs = vec![first, taken];
+    inputs.extend(accepted.map(|code| Input::CodeAccepted { code }));
     inputs.extend(past.wish);
     let crew = Crew {
         chain,
@@ -219,26 +245,17 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     shell.run(inputs).await
 }
 
-/// Whether nothing is left to resume.
-const fn is_over(outcome: RunOutcome) -> bool {
-    match outcome {
-        RunOutcome::Done | RunOutcome::Failed | RunOutcome::OverBudget | RunOutcome::Canceled => {
-            true
-        }
-        RunOutcome::PausedBudget
-        | RunOutcome::PausedFunds
-        | RunOutcome::Stopped
-        | RunOutcome::Quarantined => false,
-    }
-}
-
-/// Whether the chain and the key are those of the run.
-async fn guard<C: Chain>(chain: &C, header: &RunHeader) -> Result<(), DriverError> {
+/// Whether the chain and the key are those of the run; other code if the reader accepts it.
+async fn guard<C: Chain>(
+    chain: &C,
+    header: &RunHeader,
+    consent: &Consent,
+) -> Result<Option<[B256; 4]>, DriverError> {
     let found = chain.wallet().ok_or(crate::chain::SignError::NoSigner)?;
     if found != header.signer {
         return Err(DriverError::OtherSigner { expected: header.signer, found });
     }
-    preflight::same_chain(header, &chain.guard().await?)
+    preflight::same_chain(header, &chain.guard().await?, consent)
 }
 
 /// A run as its journal left it.
@@ -248,10 +265,11 @@ struct Past {
     desk: Arc<Desk>,
     next_seq: u64,
     last_at: Timestamp,
-    /// The cap from now on; `None` for a run that starts.
-    resume: Option<Option<Wei>>,
-    /// What is wanted of it besides.
+    /// The cap from now on, and what the reader wishes; `None` for a run that starts.
+    resume: Option<(Option<Wei>, Wishes)>,
+    /// What is wanted of it besides its steps.
     wish: Option<Input>,
+    consent: Consent,
 }
 
 /// The cap of a run that goes on.
@@ -265,6 +283,19 @@ enum Cap {
 }
 
 impl Past {
+    /// Whether nothing is left to resume.
+    fn is_over(&self, outcome: RunOutcome) -> bool {
+        let again = self.resume.is_some_and(|(_, wishes)| wishes.retry_failed);
+        match outcome {
+            RunOutcome::Done | RunOutcome::Failed => !again || self.engine.retriable(0).is_empty(),
+            RunOutcome::OverBudget | RunOutcome::Canceled => true,
+            RunOutcome::PausedBudget
+            | RunOutcome::PausedFunds
+            | RunOutcome::Stopped
+            | RunOutcome::Quarantined => false,
+        }
+    }
+
     fn read<J: Journal>(
         journal: &J,
         plan: &Arc<Plan>,
@@ -272,16 +303,23 @@ impl Past {
         observers: &mut Vec<Observer<'_>>,
         disk: (Blobs, Outputs),
     ) -> Result<Self, DriverError> {
-        let (run, cap, wish) = match begin {
+        let (run, cap, wish, (wishes, consent)) = match begin {
             Begin::Start(header) => return Ok(Self::fresh(header, plan, disk)),
             Begin::Deposit { header, account, amount } => {
                 let wish = Some(Input::Deposit { account, amount });
                 return Ok(Self { wish, ..Self::fresh(header, plan, disk) });
             }
-            Begin::Cancel { run, scope, discard, gas } => {
-                (run, Cap::Above(gas), Some(Input::Cancel { scope, discard }))
+            Begin::Reclaim { header, tasks } => {
+                let wish = Some(Input::Reclaim { tasks });
+                return Ok(Self { wish, ..Self::fresh(header, plan, disk) });
             }
-            Begin::Resume { run, cap } => (run, cap.map_or(Cap::Same, Cap::New), None),
+            Begin::Cancel { run, scope, discard, gas } => {
+                let wish = Some(Input::Cancel { scope, discard });
+                (run, Cap::Above(gas), wish, (Wishes::default(), Consent::default()))
+            }
+            Begin::Resume { run, cap, wishes, consent } => {
+                (run, cap.map_or(Cap::Same, Cap::New), None, (wishes, consent))
+            }
         };
         let loaded = journal.load(&run)?;
         if loaded.header.fingerprint != plan.fingerprint() {
@@ -313,14 +351,21 @@ impl Past {
                 engine.cap().map(|cap| cap.max(needed))
             }
         };
+        let committed = engine.ledger().committed();
+        if let Some(cap) = cap.filter(|cap| *cap < committed && engine.cap() != Some(*cap)) {
+            return Err(DriverError::CapTooLow { cap, committed });
+        }
+        // The code that was accepted since it began is that of the engine's header.
+        let header = engine.header().cloned().map_or(loaded.header, Box::new);
         Ok(Self {
-            header: loaded.header,
+            header,
             engine,
             desk,
             next_seq: loaded.next_seq,
             last_at: loaded.last_at,
-            resume: Some(cap),
+            resume: Some((cap, wishes)),
             wish,
+            consent,
         })
     }
 
@@ -328,7 +373,8 @@ impl Past {
         let desk = Arc::new(Desk::new(Arc::clone(plan), facts(&header), disk));
         let engine = Engine::new(Arc::clone(plan.schedule()), plan.limits());
         let last_at = Timestamp::default();
-        Self { header, engine, desk, next_seq: 0, last_at, resume: None, wish: None }
+        let consent = Consent::default();
+        Self { header, engine, desk, next_seq: 0, last_at, resume: None, wish: None, consent }
     }
 }
 

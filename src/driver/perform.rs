@@ -15,7 +15,7 @@ use crate::chain::{Chain, SignRequest};
 use crate::content::Content;
 use crate::engine::{Effect, EffectKey, Input, PinFailure, Window};
 use crate::store::Durable;
-use crate::units::{BlockRef, Round, Seq, SignedTx, Slot, TaskId, TaskKey};
+use crate::units::{BlockRef, Round, Seq, SignedTx, Slot, TaskId, TaskKey, Wei};
 
 use super::crew::{Carry, Crew, Reply};
 use super::desk::Desk;
@@ -44,7 +44,7 @@ pub(super) struct Performer<C, K> {
 /// A turn's effects by kind.
 #[derive(Default)]
 struct Work {
-    pins: Vec<(TaskId, Round, TaskKey)>,
+    pins: Vec<(TaskId, Round, (TaskKey, Wei))>,
     signs: Vec<SignRequest>,
     sends: BTreeMap<Address, BTreeSet<(Slot, Seq)>>,
     fetches: BTreeMap<BlockRef, Vec<(TaskId, Address, Address)>>,
@@ -69,6 +69,11 @@ impl<C: Chain, K: Content> Performer<C, K> {
     pub(super) fn take(&mut self, durable: Vec<Durable<SignedTx>>) {
         let named = durable.into_iter().map(|tx| ((tx.get().slot, tx.get().seq), tx));
         self.durable.extend(named);
+    }
+
+    /// Whether the bytes of a version are here.
+    pub(super) fn holds(&self, version: &(Slot, Seq)) -> bool {
+        self.durable.contains_key(version)
     }
 
     /// Forgets the bytes of a slot that is final.
@@ -121,7 +126,9 @@ impl<C: Chain, K: Content> Performer<C, K> {
                 Effect::Expand { step } => self.expand(step),
                 Effect::ReadItems { step, window } => self.read_items(step, window),
                 Effect::View { wallet, hashes } => self.view(wallet, hashes),
-                Effect::Pin { task, round, key } => work.pins.push((task, round, key)),
+                Effect::Pin { task, round, key, payment } => {
+                    work.pins.push((task, round, (key, payment)));
+                }
                 Effect::Sign { slot, seq, call, fees } => {
                     work.signs.push(SignRequest { slot, seq, call, fees });
                 }
@@ -263,13 +270,13 @@ impl<C: Chain, K: Content> Performer<C, K> {
     }
 
     /// Renders a chunk of configs, then pins each by itself.
-    fn pin(&mut self, pins: Vec<(TaskId, Round, TaskKey)>) {
+    fn pin(&mut self, pins: Vec<(TaskId, Round, (TaskKey, Wei))>) {
         let (sender, crew) = (self.sender.clone(), self.crew.clone());
         let runtime = tokio::runtime::Handle::current();
         drop(self.work.spawn_blocking(move || {
-            for (task, round, key) in pins {
+            for (task, round, (key, payment)) in pins {
                 let effect = EffectKey::Pin(task, round);
-                let config = match crew.desk.render(task, &key) {
+                let config = match crew.desk.render(task, (&key, payment)) {
                     Ok(Ok(config)) => config,
                     Ok(Err(reason)) => {
                         let failure = PinFailure::Render(reason);
@@ -298,7 +305,7 @@ impl<C: Chain, K: Content> Performer<C, K> {
                 Ok(facts) => facts,
                 Err(error) => {
                     let keys = fetches.iter().map(|(task, _, r)| EffectKey::Fetch(*task, *r));
-                    drop(sender.send(Reply::failed(keys.collect(), error)));
+                    drop(sender.send(Reply::not_read(keys.collect(), error)));
                     return;
                 }
             };
@@ -339,10 +346,10 @@ impl<C: Chain, K: Content> Performer<C, K> {
             let addresses = tasks.iter().map(|(_, address)| *address).collect();
             let facts = match chain.read_tasks(addresses, at).await {
                 Ok(facts) => facts,
-                Err(error) => return Reply::failed(keys, error),
+                Err(error) => return Reply::not_read(keys, error),
             };
             let told = tasks.into_iter().zip(facts);
-            // A contract that is not there is no news: the log stream says what a reorg took.
+            // What the node cannot tell is no news: the log stream says what a reorg took.
             let inputs = told
                 .filter_map(|((task, _), facts)| Some(Input::TaskRead { task, facts: facts? }))
                 .collect();

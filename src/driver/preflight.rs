@@ -3,18 +3,18 @@
 //! The same questions serve `plan`, which only shows the replies, and `run`, which ends where
 //! one is wrong. Nothing here signs or sends.
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use serde_json::Value;
 
 use crate::chain::{Chain, ChainError, ChainFacts, OnRevert, PublishSample, SurveyRequest};
 use crate::engine::RunHeader;
 use crate::engine::event::FORMAT;
 use crate::plan::{Plan, SourceEntry, Sources};
-use crate::store::LaneState;
+use crate::store::{LaneState, LeaseHolder};
 use crate::units::{Call, Nonce, PayerRule, RunId, Timestamp, Wei};
 
-use super::DriverError;
 use super::crew::longest_url;
+use super::{Consent, DriverError};
 
 /// Whose vault pays, and how that was found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,16 +195,21 @@ impl Start<'_> {
     }
 }
 
-fn codes(facts: &ChainFacts) -> [alloy::primitives::B256; 4] {
+fn codes(facts: &ChainFacts) -> [B256; 4] {
     let code = &facts.code;
     [code.nexus, code.controller, code.terminal, code.vault]
 }
 
-/// Compares a chain with the one that a run was started on.
+/// Compares a chain with the one that a run was started on; gives its code if that is other code
+/// which the reader has accepted.
 ///
 /// # Errors
-/// [`DriverError::OtherChain`], naming what differs.
-pub fn same_chain(header: &RunHeader, facts: &ChainFacts) -> Result<(), DriverError> {
+/// [`DriverError::OtherChain`], naming what differs; [`DriverError::CodeChanged`].
+pub fn same_chain(
+    header: &RunHeader,
+    facts: &ChainFacts,
+    consent: &Consent,
+) -> Result<Option<[B256; 4]>, DriverError> {
     let other = |what| Err(DriverError::OtherChain { what });
     if facts.chain_id != header.network.chain_id {
         return other("the chain id");
@@ -212,31 +217,100 @@ pub fn same_chain(header: &RunHeader, facts: &ChainFacts) -> Result<(), DriverEr
     if facts.genesis != header.genesis {
         return other("the chain's first block");
     }
-    if codes(facts) != header.code {
-        return other("the code of the contracts");
+    let changes = changed_code(header, facts);
+    let refused = changes.iter().find(|change| !consent.code.contains(&change.is));
+    if let Some(change) = refused {
+        return Err(DriverError::CodeChanged {
+            run: header.run.clone(),
+            change: Box::new(*change),
+        });
     }
-    Ok(())
+    Ok((!changes.is_empty()).then(|| codes(facts)))
 }
 
-/// The first nonce of a lane that nobody has used or bound.
-///
-/// A new run may move a lane on over transactions that are not ours, if nothing of ours is open
-/// there; everything else that the journal cannot explain is refused (safety.md, section 7).
+/// Code that is not what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeChange {
+    /// Which contract.
+    pub contract: &'static str,
+    /// Where it is.
+    pub address: Address,
+    /// The hash of the code that the run began with, or that was accepted last.
+    pub was: B256,
+    /// The hash of the code that is there.
+    pub is: B256,
+}
+
+/// Which of the four contracts have other code than a run's record says.
+pub fn changed_code(header: &RunHeader, facts: &ChainFacts) -> Vec<CodeChange> {
+    let network = &header.network;
+    let places = [
+        ("Nexus", network.nexus),
+        ("Controller", network.controller),
+        ("Terminal", network.terminal),
+        ("Vault", network.vault),
+    ];
+    places
+        .into_iter()
+        .zip(header.code.into_iter().zip(codes(facts)))
+        .filter(|(_, (was, is))| was != is)
+        .map(|((contract, address), (was, is))| CodeChange { contract, address, was, is })
+        .collect()
+}
+
+/// Whether the lane's lease is held on this machine, if it is held at all.
 ///
 /// # Errors
-/// [`DriverError::WalletMoved`].
-pub async fn next_nonce<C: Chain>(
+/// [`DriverError::HeldElsewhere`], unless the reader says that the other machine is gone.
+pub fn same_machine(lane: &LaneState, consent: &Consent) -> Result<(), DriverError> {
+    let here = LeaseHolder::this_process();
+    match lane.holder.as_ref().filter(|holder| holder.is_elsewhere(&here)) {
+        Some(holder) if !consent.take_over => {
+            Err(DriverError::HeldElsewhere { holder: holder.clone() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Where a run takes up its wallet's lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footing {
+    /// The first nonce that nobody has used or bound.
+    pub next_nonce: Nonce,
+    /// A nonce that something outside the journal has used since the run began.
+    pub foreign: Option<Nonce>,
+}
+
+/// Finds out where a lane goes on. `began` is the first nonce that a resumed run could have bound.
+///
+/// A new run may move a lane on over transactions that are not ours, if nothing of ours is open
+/// there and they are final: nothing of it can be among them. A run that had begun before them may
+/// have made them itself, and its journal may be an old copy (safety.md, section 7).
+///
+/// # Errors
+/// [`DriverError::WalletMoved`] for a new run.
+pub async fn footing<C: Chain>(
     chain: &C,
     header: &RunHeader,
-    (lane, resumed): (&LaneState, bool),
-) -> Result<Nonce, DriverError> {
+    (lane, began): (&LaneState, Option<Nonce>),
+) -> Result<Footing, DriverError> {
     let wallet = chain.wallet_of(header.signer).await?;
     let (known, latest, pending) = (lane.next_nonce, wallet.latest, wallet.pending);
-    if latest <= known.0 && pending <= known.0 {
-        return Ok(known);
+    let moved = latest > known.0 || pending > known.0;
+    match began {
+        Some(began) => {
+            let before = lane.last_foreign.filter(|nonce| *nonce >= began);
+            let foreign = if moved { Some(known) } else { before };
+            Ok(Footing { next_nonce: known, foreign })
+        }
+        None if !moved => Ok(Footing { next_nonce: known, foreign: None }),
+        None => {
+            let settled = lane.open.is_empty() && pending <= latest;
+            let view = chain.view(header.signer, Vec::new()).await?;
+            if settled && view.count == latest && view.final_count == latest {
+                return Ok(Footing { next_nonce: Nonce(latest), foreign: None });
+            }
+            Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending })
+        }
     }
-    if !resumed && lane.open.is_empty() && pending <= latest {
-        return Ok(Nonce(latest));
-    }
-    Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending })
 }

@@ -27,7 +27,6 @@ pub(super) struct Results {
 /// A task that goes on.
 #[derive(Debug, Default)]
 struct Open {
-    payment: Wei,
     address: Option<Address>,
     published_at: Option<Timestamp>,
     confirmed_at: Option<Timestamp>,
@@ -80,11 +79,6 @@ impl Results {
         self.spent.get(&step).copied().unwrap_or_default()
     }
 
-    /// What the present round of an open task offers, in wei.
-    pub(super) fn payment(&self, id: TaskId) -> Option<Wei> {
-        self.open.get(&id).map(|open| open.payment)
-    }
-
     /// The length of the longest config URL so far, in bytes.
     pub(super) const fn longest_url(&self) -> usize {
         self.longest_url
@@ -96,14 +90,19 @@ impl Results {
     }
 
     /// Takes one fact.
+    #[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
     pub(super) fn fold(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::StepExpanded { step, expansion } => {
                 self.expansions.insert(*step, expansion.clone());
             }
             Event::ItemsRead { step, items } => self.read(*step, items),
-            Event::RoundOpened { task, payment, .. } => {
-                self.open.insert(*task, Open { payment: *payment, ..Open::default() });
+            Event::RoundOpened { task, .. } => {
+                self.open.insert(*task, Open::default());
+            }
+            Event::TaskReopened { task, .. } => {
+                self.done.remove(task);
+                self.open.insert(*task, Open::default());
             }
             Event::ConfigPinned { url, .. } => self.longest_url = self.longest_url.max(url.len()),
             Event::SlotReserved { slot, task, .. } => {
@@ -130,6 +129,9 @@ impl Results {
             | Event::LogsRead { .. }
             | Event::LogsRewound { .. }
             | Event::StepEnded { .. }
+            | Event::StepReopened { .. }
+            | Event::PaymentsRaised { .. }
+            | Event::CodeAccepted { .. }
             | Event::VersionWanted { .. }
             | Event::VersionSigned { .. }
             | Event::Sent { .. }
@@ -147,6 +149,7 @@ impl Results {
             | Event::EscrowReturned { .. }
             | Event::DepositAsked { .. }
             | Event::CancelAsked { .. }
+            | Event::ReclaimAsked { .. }
             | Event::BudgetReached { .. }
             | Event::DrainAsked { .. }
             | Event::RunEnded { .. } => {}
@@ -155,9 +158,8 @@ impl Results {
 
     fn read(&mut self, step: u16, items: &[ItemEntry]) {
         for entry in items {
-            if let ItemFate::Task { payment, .. } = entry.fate {
-                let open = Open { payment, ..Open::default() };
-                self.open.insert(TaskId::new(step, entry.item), open);
+            if let ItemFate::Task { .. } = entry.fate {
+                self.open.insert(TaskId::new(step, entry.item), Open::default());
             }
         }
     }

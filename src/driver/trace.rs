@@ -9,8 +9,8 @@ pub(super) fn trace(event: &Event) {
     match event {
         Event::RunStarted(header) => info!(run = %header.run, "run started"),
         Event::RunResumed { epoch, .. } => info!(epoch, "run resumed"),
-        Event::LaneTaken { wallet, next_nonce, open } => {
-            info!(%wallet, nonce = %next_nonce, open = open.len(), "lane taken");
+        Event::LaneTaken { wallet, next_nonce, open, foreign } => {
+            info!(%wallet, nonce = %next_nonce, open = open.len(), ?foreign, "lane taken");
         }
         Event::Surveyed(_) => debug!("surveyed"),
         Event::LogsRead { to, .. } => debug!(block = to.number, "logs read"),
@@ -62,11 +62,16 @@ pub(super) fn trace(event: &Event) {
         Event::ResponsesExhausted { task } => info!(%task, "responses exhausted"),
         Event::ExpiryPassed { task } => info!(%task, "expiry passed"),
         Event::RoundOpened { task, round, .. } => info!(%task, %round, "round opened"),
+        Event::TaskReopened { task, round, .. } => info!(%task, %round, "task reopened"),
+        Event::StepReopened { step } => info!(step, "step reopened"),
+        Event::PaymentsRaised { permille, .. } => info!(permille, "payments raised"),
+        Event::CodeAccepted { .. } => info!("other code accepted"),
         Event::TaskDone { task, outcome } => info!(%task, ?outcome, "done"),
         Event::EscrowReturned { amount } => info!(wei = %amount.to_u256(), "escrow returned"),
         Event::BudgetReached { needed } => info!(wei = %needed.to_u256(), "budget reached"),
         Event::DepositAsked { amount, .. } => info!(wei = %amount.to_u256(), "deposit asked"),
         Event::CancelAsked { scope, discard } => info!(?scope, discard, "cancel asked"),
+        Event::ReclaimAsked { tasks } => info!(tasks = tasks.len(), "reclaim asked"),
         Event::DrainAsked { .. } => info!("drain asked"),
         Event::RunEnded { outcome } => info!(?outcome, "run ended"),
     }

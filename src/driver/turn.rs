@@ -88,6 +88,9 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
             group.events.extend(self.engine.handle(input, now));
         }
         self.keep(group, now)?;
+        if let Some((slot, _)) = self.engine.open_versions().find(|v| !self.performer.holds(v)) {
+            return Err(DriverError::BytesLost { slot });
+        }
         // What the journal left open is waited on as much as what has just begun.
         self.performer.perform(self.engine.outstanding());
         let mut swept = now;

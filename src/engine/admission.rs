@@ -37,6 +37,7 @@ impl Engine {
         }
         self.admit_deposit(turn);
         self.admit_cancels(turn);
+        self.admit_reclaims(turn);
         while let Some(id) = self.next_confirm() {
             if !self.admit_confirm(id, turn) {
                 // What is bought already goes first: nothing new takes the money that it lacks.
@@ -49,11 +50,20 @@ impl Engine {
                 return;
             };
             let lack = self.lack_for_publication(&price);
+            if lack.is_some() && self.has_uncounted_gas() {
+                return;
+            }
             if lack.is_some() || !self.admit_publication(id, price, turn) {
                 self.note_budget(lack, turn);
                 return;
             }
         }
+    }
+
+    /// Whether slots hold more than they will turn out to have cost: what is short now may not be
+    /// once their receipts are there.
+    fn has_uncounted_gas(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.has_mined_up_to(self.final_number))
     }
 
     /// Notes that the cap is what is lacking, if it is.
@@ -73,6 +83,7 @@ impl Engine {
     pub(super) fn wants_slots(&self) -> bool {
         self.tasks.first_unconfirmed().is_some()
             || self.tasks.undecided().next().is_some()
+            || self.reclaims.are_open()
             || (self.tasks.any_ready() && self.may_publish())
     }
 
@@ -86,10 +97,18 @@ impl Engine {
 
     /// Whether nothing is left but what the balances do not allow.
     pub(super) fn is_out_of_funds(&self) -> bool {
-        let Some((_, survey)) = &self.survey else { return false };
-        let Some(id) = self.first_ready() else { return false };
-        let Some(price) = self.price_of(id, survey) else { return false };
-        self.lack_for_publication(&price) == Some(Lack::Funds)
+        self.lack_for_next() == Some(Lack::Funds)
+    }
+
+    /// Whether the first pinned task cannot be bound for what is spent or bound.
+    pub(super) fn lacks_for_next(&self) -> bool {
+        self.lack_for_next().is_some()
+    }
+
+    fn lack_for_next(&self) -> Option<Lack> {
+        let (_, survey) = self.survey.as_ref()?;
+        let price = self.price_of(self.first_ready()?, survey)?;
+        self.lack_for_publication(&price)
     }
 
     fn first_ready(&self) -> Option<TaskId> {

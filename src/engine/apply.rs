@@ -36,6 +36,10 @@ impl Engine {
                 self.want_quote(at);
             }
             Event::CancelAsked { scope, discard } => self.cancel_asked(scope, *discard),
+            Event::ReclaimAsked { tasks } => {
+                self.reclaim_asked(tasks);
+                self.want_quote(at);
+            }
             Event::BudgetReached { .. } => self.over_budget = true,
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::Due { timers } => timers.iter().for_each(|timer| self.due(*timer, at)),
@@ -48,8 +52,8 @@ impl Engine {
                 self.change(*task, |t| t.state = TaskState::Ready { url: url.clone() });
                 self.want_quote(at);
             }
-            Event::LaneTaken { wallet, next_nonce, open } => {
-                self.lane_taken(*wallet, *next_nonce, open);
+            Event::LaneTaken { wallet, next_nonce, open, foreign } => {
+                self.lane_taken(*wallet, *next_nonce, (open, *foreign));
             }
             Event::Surveyed(survey) => self.surveyed(survey, at),
             Event::EscrowReturned { amount } => self.ledger.refund(*amount),
@@ -78,6 +82,7 @@ impl Engine {
             Event::SlotReopened { slot } => self.slot_reopened(slot.nonce, at),
             Event::SlotFinal { slot, end, gas_paid } => {
                 self.slot_final(slot.nonce, end, *gas_paid);
+                self.want_receipts();
             }
             Event::TaskPublished { task, address, block, .. } => {
                 self.task_published(*task, *address, *block, at);
@@ -127,6 +132,18 @@ impl Engine {
             }),
             Event::RoundOpened { task, round, payment, not_before, .. } => {
                 self.round_opened(*task, (*round, *payment), *not_before);
+            }
+            Event::TaskReopened { task, round, payment, .. } => {
+                self.task_reopened(*task, *round, *payment);
+            }
+            Event::StepReopened { step } => self.step_reopened(*step),
+            Event::PaymentsRaised { permille, ceiling } => {
+                self.payments_raised(*permille, *ceiling);
+            }
+            Event::CodeAccepted { code } => {
+                if let Some(header) = &mut self.header {
+                    header.code = *code;
+                }
             }
             Event::TaskDone { task, outcome } => self.task_done(*task, outcome),
         }
@@ -218,7 +235,7 @@ impl Engine {
     }
 
     /// Places of a step whose items its readers may have by now.
-    fn released_places(&self, upstream: u16) -> Vec<u32> {
+    pub(super) fn released_places(&self, upstream: u16) -> Vec<u32> {
         let Some(step) = self.steps.get(upstream) else { return Vec::new() };
         (0_u32..)
             .zip(&step.items)
@@ -259,7 +276,9 @@ impl Engine {
         let left: Vec<TaskId> =
             self.tasks.iter().map(|(id, _)| id).filter(|id| id.step == place).collect();
         for id in left {
-            self.tasks.take(id);
+            if let Some(task) = self.tasks.take(id) {
+                self.parked.insert(id, task);
+            }
             self.timers.clear(Timer::Round(id));
         }
     }
@@ -316,6 +335,11 @@ impl Engine {
                 Mark::Failed => step.failed += 1,
                 Mark::Unread | Mark::Live | Mark::Dropped => {}
             }
+        }
+        if let Outcome::Failed(reason) = outcome
+            && let Some(failed) = super::again::Failed::of(task, reason)
+        {
+            self.failed.insert(id, failed);
         }
         if self.releases(id.step, mark) {
             for reader in Steps::streamed_by(&self.schedule, id.step) {

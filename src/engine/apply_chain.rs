@@ -16,10 +16,19 @@ use super::{Engine, RING, Timer};
 pub(super) const VIEW_CADENCE: Duration = Duration::from_secs(5);
 
 impl Engine {
-    pub(super) fn lane_taken(&mut self, wallet: Address, next: Nonce, open: &[OpenSlot]) {
+    /// A nonce that was used elsewhere since the run began may be one of its own in a journal that
+    /// is lost: what is open is still collected, and nothing is bound any more.
+    pub(super) fn lane_taken(
+        &mut self,
+        wallet: Address,
+        next: Nonce,
+        (open, foreign): (&[OpenSlot], Option<Nonce>),
+    ) {
         let window = self.limits.window.get();
         let lane = self.lane.get_or_insert_with(|| Lane::new(wallet, next, window));
         lane.next = lane.next.max(next);
+        lane.is_taken = true;
+        lane.quarantined = foreign.is_some();
         lane.view_wanted = true;
         for slot in open {
             let (Some(newest), false) =
@@ -43,11 +52,12 @@ impl Engine {
         }
     }
 
-    /// After a resume nobody knows what left before: every signed version goes out again.
+    /// After a resume nobody knows what left before: every signed version goes out again. Nothing is
+    /// bound before the lane is taken anew.
     pub(super) fn reopen_lane(&mut self) {
         let Some(lane) = &mut self.lane else { return };
         lane.view_wanted = true;
-        lane.quarantined = false;
+        lane.is_taken = false;
         let pending: Vec<Nonce> =
             lane.slots.iter().filter(|(_, p)| p.is_pending()).map(|(nonce, _)| *nonce).collect();
         for nonce in pending {
@@ -85,9 +95,14 @@ impl Engine {
         self.final_number = self.final_number.max(final_number);
         self.final_time = self.final_time.max(final_time);
         self.survey_wanted |= self.is_refund_unread() && self.wants_refund_read();
-        let (final_number, lane) = (self.final_number, &mut self.lane);
-        if let Some(lane) = lane {
-            lane.view_wanted |= lane.has_mined_up_to(final_number);
+        self.want_receipts();
+    }
+
+    /// Wants a view for the receipts of slots in final blocks, if anything waits for them.
+    pub(super) fn want_receipts(&mut self) {
+        let wanted = self.waits_for_receipts();
+        if let Some(lane) = &mut self.lane {
+            lane.view_wanted |= wanted;
         }
     }
 

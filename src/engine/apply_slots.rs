@@ -45,6 +45,7 @@ impl Engine {
         if purpose == Purpose::Deposit {
             self.deposit = super::Deposit::Bound;
         }
+        self.reclaim_bound(task);
         let (payment, gas) = (publication.payment(), publication.gas_ceiling());
         let of_wallet = gas.saturating_add(call.value());
         self.ledger.reserve(payment.saturating_add(of_wallet));
@@ -203,9 +204,9 @@ impl Engine {
             publication.unexplained = 0;
             publication.state = PublicationState::Mined { seq, block, ok };
         });
-        lane.view_wanted |= block.number <= self.final_number;
         self.timers.clear(Timer::Send(slot));
         self.timers.clear(Timer::Bump(slot));
+        self.want_receipts();
     }
 
     /// The chain took a transaction back: its bytes go out again, and its task is not published.
@@ -230,8 +231,6 @@ impl Engine {
         let Some(lane) = &mut self.lane else { return };
         let slot = lane.slot(nonce);
         let Some(publication) = lane.close(nonce) else { return };
-        // This view brought something: the next one may bring the rest.
-        lane.view_wanted |= lane.has_mined_up_to(self.final_number);
         if matches!(end, SlotEnd::Foreign) {
             lane.quarantined = true;
             self.foreign += 1;
@@ -245,6 +244,7 @@ impl Engine {
         let ceiling = publication.gas_ceiling();
         self.ledger.burn(ceiling, gas_paid);
         self.purse.wallet = self.purse.wallet.saturating_add(ceiling.saturating_sub(gas_paid));
+        self.reclaim_final(task, end);
         match (purpose, end) {
             (Purpose::Publish, SlotEnd::Ok { seq }) if publication.is_noop(*seq) => {
                 self.release_payment(publication.payment());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
 
-use crate::units::{BlockRef, Call, Fees, Round, Seq, Slot, TaskId, TaskKey};
+use crate::units::{BlockRef, Call, Fees, Round, Seq, Slot, TaskId, TaskKey, Wei};
 
 /// One thing to do, waited on by one state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum Effect {
         round: Round,
         /// The tag of the round.
         key: TaskKey,
+        /// What the round offers, in wei.
+        payment: Wei,
     },
     /// Sign a version of a slot.
     Sign {

@@ -8,14 +8,16 @@ use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 use crate::units::{
-    BlockRef, Call, ChainTime, Fees, Nonce, Round, SendOutcome, Seq, Slot, Survey, TaskId, TaskKey,
-    TaskStatus, Timestamp, Wei,
+    BlockRef, Call, ChainTime, Fees, Nonce, Round, Seq, Slot, Survey, TaskId, TaskKey, TaskStatus,
+    Timestamp, Wei,
 };
 
 use super::cancel::CancelScope;
 use super::header::{OpenSlot, RunHeader};
 use super::items::{Expansion, ItemEntry};
 use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
+use super::parts::{Offer, SendNote, Timer};
+use super::reclaim::Stale;
 
 /// The journal's format: (major, minor).
 pub const FORMAT: (u16, u16) = (1, 3);
@@ -41,6 +43,10 @@ pub enum Event {
         next_nonce: Nonce,
         /// Slots of other runs that are still open, lowest first.
         open: Vec<OpenSlot>,
+        /// A nonce that something outside this journal has used since the run began, so that the
+        /// run may have published more than the journal knows: nothing new is published.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        foreign: Option<Nonce>,
     },
     /// Fees and balances were read.
     Surveyed(Box<Survey>),
@@ -290,6 +296,38 @@ pub enum Event {
         /// Not before this.
         not_before: Timestamp,
     },
+    /// An item that had failed, unpaid, is tried again because the reader asked for it. Since
+    /// format 1.3.
+    TaskReopened {
+        /// The task.
+        task: TaskId,
+        /// The new round.
+        round: Round,
+        /// How the last round ended.
+        after: FailReason,
+        /// The payment of the new round, in wei.
+        payment: Wei,
+    },
+    /// A step that had ended goes on, since items of it, or of a step that it reads, are tried
+    /// again. If none of its items was read, it is looked at from its beginning. Since format
+    /// 1.3.
+    StepReopened {
+        /// The step's place in the plan.
+        step: u16,
+    },
+    /// Payments of what is not bound yet are higher from now on. Since format 1.3.
+    PaymentsRaised {
+        /// By how much, in thousandths.
+        permille: u32,
+        /// No payment is raised above this, in wei; `None` is no ceiling.
+        ceiling: Option<Wei>,
+    },
+    /// The reader accepted other code at the network's addresses than the run began with. Since
+    /// format 1.3.
+    CodeAccepted {
+        /// The hashes of the code of Nexus, Controller, Terminal and Vault from now on.
+        code: [B256; 4],
+    },
     /// A task has ended.
     TaskDone {
         /// The task.
@@ -317,6 +355,11 @@ pub enum Event {
         /// Whether outputs that wait for a confirm of ours are given up.
         discard: bool,
     },
+    /// Payments of tasks whose rounds have ended are to be taken back. Since format 1.3.
+    ReclaimAsked {
+        /// The tasks.
+        tasks: Vec<Stale>,
+    },
     /// Nothing more can be published within the cap.
     BudgetReached {
         /// What the cap would have to be for the next publication or confirm, in wei.
@@ -336,50 +379,4 @@ pub enum Event {
 
 fn nothing(amount: &Wei) -> bool {
     amount.is_zero()
-}
-
-/// What an endpoint said to the send of one version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SendNote {
-    /// The slot's nonce.
-    pub nonce: Nonce,
-    /// Which version.
-    pub seq: Seq,
-    /// What was said.
-    pub outcome: SendOutcome,
-}
-
-/// What is waited for until a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "is", content = "of", rename_all = "kebab-case")]
-pub enum Timer {
-    /// To send a slot's bytes again.
-    Send(Slot),
-    /// To look whether the lowest open slot of a lane needs higher fees.
-    Bump(Slot),
-    /// To read a lane.
-    View(Address),
-    /// To read fees and balances.
-    Survey,
-    /// The pace gate.
-    Pace,
-    /// To fetch a task's output again.
-    Fetch(TaskId),
-    /// To begin a task's next round.
-    Round(TaskId),
-    /// To read a task directly, because the log stream said nothing for long.
-    Silence(TaskId),
-    /// To stop collecting.
-    Drain,
-}
-
-/// Who responded, where the output is, and what is asked for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offer {
-    /// The provider.
-    pub provider: Address,
-    /// What the provider asks, in wei.
-    pub payment: Wei,
-    /// Where the output is, in the provider's words.
-    pub url: String,
 }

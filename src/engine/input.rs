@@ -9,7 +9,7 @@ use crate::units::{
     TaskId, Timestamp, Wei,
 };
 
-use super::{CancelScope, Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Verdict};
+use super::{CancelScope, Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Stale, Verdict};
 
 /// One thing that the world told us. Hashes, sizes and verdicts; never a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,13 @@ pub enum Input {
         epoch: u64,
         /// The cap from now on, in wei.
         cap: Option<Wei>,
+        /// What the reader wishes besides.
+        wishes: Wishes,
+    },
+    /// The reader accepts this code at the network's addresses.
+    CodeAccepted {
+        /// The hashes of the code of Nexus, Controller, Terminal and Vault.
+        code: [B256; 4],
     },
     /// What the wallet's lane holds besides this run's slots.
     Lane {
@@ -31,6 +38,8 @@ pub enum Input {
         next_nonce: Nonce,
         /// Open slots of other runs, lowest first.
         open: Vec<OpenSlot>,
+        /// A nonce that something outside the journal has used since the run began.
+        foreign: Option<Nonce>,
     },
     /// Time has passed.
     Tick,
@@ -161,11 +170,25 @@ pub enum Input {
         /// Whether outputs that wait for a confirm of ours are given up.
         discard: bool,
     },
+    /// Take back the payments of tasks whose rounds have ended, each through a slot like any other.
+    Reclaim {
+        /// The tasks.
+        tasks: Vec<Stale>,
+    },
     /// Start nothing new, and stop collecting at `until`.
     Drain {
         /// When collecting ends.
         until: Timestamp,
     },
+}
+
+/// What a reader may wish of a resume besides going on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// One more round for items that failed and were not paid.
+    pub retry_failed: bool,
+    /// By how much payments to come rise, in thousandths; 0 leaves them.
+    pub raise_permille: u32,
 }
 
 /// Why a config is not pinned.

@@ -24,6 +24,8 @@ const SILENT_WINDOW: u32 = 32;
 pub(super) struct Lane {
     /// The wallet.
     pub wallet: Address,
+    /// The first nonce that this run could have bound.
+    pub began: Nonce,
     /// The first nonce that nobody has used or bound.
     pub next: Nonce,
     /// Bound slots that are not final.
@@ -36,6 +38,8 @@ pub(super) struct Lane {
     pending: BTreeSet<Nonce>,
     /// Slots in blocks that are not known to be final, by height.
     mined: BTreeSet<(u64, Nonce)>,
+    /// Those of them whose receipts tell more than the gas: all but publications that went well.
+    telling: BTreeSet<(u64, Nonce)>,
     /// How many slots may be pending.
     window: u32,
     /// How many may ever be.
@@ -44,6 +48,8 @@ pub(super) struct Lane {
     pub count: u64,
     /// Whether a view is wanted whatever else is known.
     pub view_wanted: bool,
+    /// Whether it was taken since the run was started or resumed.
+    pub is_taken: bool,
     /// Whether the wallet was found to be used elsewhere.
     pub quarantined: bool,
 }
@@ -53,16 +59,19 @@ impl Lane {
     pub(super) fn new(wallet: Address, next: Nonce, cap: u32) -> Self {
         Self {
             wallet,
+            began: next,
             next,
             slots: BTreeMap::new(),
             unsigned: BTreeSet::new(),
             unsent: BTreeSet::new(),
             pending: BTreeSet::new(),
             mined: BTreeSet::new(),
+            telling: BTreeSet::new(),
             window: FIRST_WINDOW.min(cap),
             cap,
             count: next.0,
             view_wanted: false,
+            is_taken: true,
             quarantined: false,
         }
     }
@@ -74,7 +83,7 @@ impl Lane {
 
     /// Whether another slot may be opened.
     pub(super) fn has_room(&self) -> bool {
-        !self.quarantined && self.pending.len() < self.window as usize
+        self.is_taken && !self.quarantined && self.pending.len() < self.window as usize
     }
 
     /// Binds a slot.
@@ -89,6 +98,7 @@ impl Lane {
         if let Some(publication) = self.slots.get_mut(&nonce) {
             if let PublicationState::Mined { block, .. } = publication.state {
                 self.mined.remove(&(block.number, nonce));
+                self.telling.remove(&(block.number, nonce));
             }
             change(publication);
             self.refile(nonce);
@@ -103,6 +113,7 @@ impl Lane {
         self.pending.remove(&nonce);
         if let PublicationState::Mined { block, .. } = publication.state {
             self.mined.remove(&(block.number, nonce));
+            self.telling.remove(&(block.number, nonce));
         }
         Some(publication)
     }
@@ -154,17 +165,26 @@ impl Lane {
         self.mined.first().is_some_and(|(number, _)| *number <= height)
     }
 
+    /// Whether one of them is there whose receipt tells more than the gas.
+    pub(super) fn has_telling_up_to(&self, height: u64) -> bool {
+        self.telling.first().is_some_and(|(number, _)| *number <= height)
+    }
+
+    /// How many slots are in blocks.
+    pub(super) fn mined_count(&self) -> usize {
+        self.mined.len()
+    }
+
     /// Transactions whose receipts a view should bring, at most `limit`: of slots in blocks up to
-    /// `final_number`, then of slots that something has used.
+    /// `final_number`, those first that tell most, then of slots that something has used.
     pub(super) fn questions(&self, final_number: u64, limit: usize) -> Vec<B256> {
-        let mined = self
-            .mined
-            .range(..(final_number.saturating_add(1), Nonce(0)))
-            .filter_map(|(_, nonce)| self.slots.get(nonce));
-        let used =
-            self.pending.range(..Nonce(self.count)).filter_map(|nonce| self.slots.get(nonce));
+        let up_to_final = ..(final_number.saturating_add(1), Nonce(0));
+        let telling = self.telling.range(up_to_final);
+        let plain = self.mined.range(up_to_final).filter(|slot| !self.telling.contains(slot));
+        let used = self.pending.range(..Nonce(self.count));
+        let nonces = telling.chain(plain).map(|(_, nonce)| nonce).chain(used);
         let mut hashes = Vec::new();
-        for publication in mined.chain(used) {
+        for publication in nonces.filter_map(|nonce| self.slots.get(nonce)) {
             if hashes.len() >= limit {
                 break;
             }
@@ -188,8 +208,11 @@ impl Lane {
             PublicationState::Signed => {
                 self.unsent.insert(nonce);
             }
-            PublicationState::Mined { block, .. } => {
+            PublicationState::Mined { seq, block, ok } => {
                 self.mined.insert((block.number, nonce));
+                if !(ok && publication.is_publish(seq)) {
+                    self.telling.insert((block.number, nonce));
+                }
             }
             PublicationState::Cooling | PublicationState::Held => {}
         }

@@ -13,6 +13,7 @@
 //! late, doubled or for somebody else yields none.
 
 mod admission;
+mod again;
 mod apply;
 mod apply_chain;
 mod apply_slots;
@@ -27,8 +28,10 @@ pub mod ledger;
 mod moves;
 pub mod outcome;
 mod pace;
+mod parts;
 mod publication;
 mod purse;
+mod reclaim;
 mod retry;
 mod step;
 mod task;
@@ -49,16 +52,18 @@ use std::sync::Arc;
 use alloy::primitives::{Address, B256};
 
 use crate::plan::{Limits, Schedule};
-use crate::units::{BlockRef, ChainTime, Nonce, Survey, Timestamp, Wei};
+use crate::units::{BlockRef, ChainTime, Nonce, Seq, Slot, Survey, TaskId, Timestamp, Wei};
 
 pub use cancel::CancelScope;
 pub use effect::{Effect, EffectKey, Window};
-pub use event::{Event, Offer, SendNote, Timer};
+pub use event::Event;
 pub use header::{OpenSlot, OpenVersion, RunHeader};
-pub use input::{Input, PinFailure};
+pub use input::{Input, PinFailure, Wishes};
 pub use items::{Expansion, ItemEntry, ItemFate};
 pub use ledger::Ledger;
 pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
+pub use parts::{Offer, SendNote, Timer};
+pub use reclaim::Stale;
 
 use cancel::Cancels;
 use lane::Lane;
@@ -107,6 +112,14 @@ pub struct Engine {
     outcome: Option<RunOutcome>,
     /// Slots of this run that a stranger used.
     foreign: u32,
+    /// Payments that the run takes back.
+    reclaims: reclaim::Reclaims,
+    /// Items that failed and may be tried again.
+    failed: BTreeMap<TaskId, again::Failed>,
+    /// Tasks that were not bound when their step ended.
+    parked: BTreeMap<TaskId, task::Task>,
+    /// Raises of payments, oldest first.
+    raises: Vec<again::Raise>,
 }
 
 /// A deposit of the run.
@@ -157,6 +170,10 @@ impl Engine {
             deposit: Deposit::None,
             outcome: None,
             foreign: 0,
+            reclaims: reclaim::Reclaims::default(),
+            failed: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            raises: Vec::new(),
             schedule,
             limits,
         }
@@ -210,6 +227,21 @@ impl Engine {
         self.cap
     }
 
+    /// The first nonce that this run could have bound; `None` before it took its lane.
+    pub fn lane_began(&self) -> Option<Nonce> {
+        self.lane.as_ref().map(|lane| lane.began)
+    }
+
+    /// Every version whose bytes the journal holds as long as its slot may be used by them.
+    pub fn open_versions(&self) -> impl Iterator<Item = (Slot, Seq)> {
+        let lane = self.lane.iter();
+        lane.flat_map(|lane| {
+            lane.slots.iter().flat_map(|(nonce, publication)| {
+                publication.versions.iter().map(|(seq, _)| (lane.slot(*nonce), *seq))
+            })
+        })
+    }
+
     /// How many slots of this run were used up by something that is not in the journal; more than
     /// 0 quarantines the wallet.
     pub const fn foreign_slots(&self) -> u32 {
@@ -247,10 +279,11 @@ impl Engine {
         if self.drained {
             return Some(RunOutcome::Stopped);
         }
-        if quarantined && self.only_foreign_left() {
+        let is_over = idle && self.steps.ended().is_some();
+        if quarantined && !is_over && self.only_foreign_left() {
             return Some(RunOutcome::Quarantined);
         }
-        if let Some(lack) = self.lack_for_deposit()
+        if let Some(lack) = self.lack_for_deposit().or_else(|| self.lack_for_reclaim())
             && self.tasks.open() == 0
             && !slots_open
         {
@@ -276,8 +309,9 @@ impl Engine {
             return None;
         }
         if let Some(well) = self.steps.ended() {
-            // A run without steps is there for its deposit.
+            // A run without steps is there for its deposit, or for what it takes back.
             let well = match self.deposit {
+                Deposit::None if !self.reclaims.is_empty() => well && self.reclaims.went_well(),
                 Deposit::None if self.schedule.steps.is_empty() => return None,
                 Deposit::None | Deposit::Asked { .. } | Deposit::Bound => well,
                 Deposit::Final { ok } => well && ok,
@@ -300,9 +334,9 @@ impl Engine {
         self.is_out_of_funds().then_some(RunOutcome::PausedFunds)
     }
 
-    /// Whether a deposit is asked for and not final.
-    const fn is_depositing(&self) -> bool {
-        matches!(self.deposit, Deposit::Asked { .. } | Deposit::Bound)
+    /// Whether a deposit, or the return of a payment, is asked for and not final.
+    fn is_depositing(&self) -> bool {
+        matches!(self.deposit, Deposit::Asked { .. } | Deposit::Bound) || self.reclaims.are_open()
     }
 
     /// Counts of a step for tests and figures: confirmed and failed items.

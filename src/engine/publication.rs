@@ -165,6 +165,11 @@ impl Publication {
         }
     }
 
+    /// Whether this version publishes a task.
+    pub(super) fn is_publish(&self, seq: Seq) -> bool {
+        matches!(self.call, Call::PublishTask { .. }) && !self.is_noop(seq)
+    }
+
     /// Whether the registry logs this version when it has gone well.
     pub(super) fn is_logged(&self, seq: Seq) -> bool {
         let logged = matches!(self.call, Call::PublishTask { .. } | Call::ConfirmResponse { .. });

@@ -125,6 +125,11 @@ impl Engine {
         self.lack(need)
     }
 
+    /// What keeps a call from being bound that costs the wallet this gas and nothing else.
+    pub(super) fn lack_for_gas(&self, gas: Option<Wei>) -> Option<Lack> {
+        self.lack(gas.map(|gas| Need { cap: gas, vault: Wei::ZERO, wallet: gas }))
+    }
+
     /// A need that no number can hold is one of funds: it may be a lie of one endpoint.
     fn lack(&self, need: Option<Need>) -> Option<Lack> {
         let Some(need) = need else { return Some(Lack::Funds) };

@@ -160,6 +160,11 @@ impl Tasks {
         self.by_height.iter().take_while(|(h, _)| *h <= height).map(|(_, id)| *id).collect()
     }
 
+    /// Whether a task waits for a height up to this one.
+    pub(super) fn any_waits_for_height(&self, height: u64) -> bool {
+        self.by_height.first().is_some_and(|(h, _)| *h <= height)
+    }
+
     /// Tasks without a response whose expiry is before this moment.
     pub(super) fn past_expiry(&self, now: ChainTime) -> Vec<TaskId> {
         self.by_expiry.iter().take_while(|(expiry, _)| *expiry < now).map(|(_, id)| *id).collect()

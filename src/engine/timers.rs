@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::units::Timestamp;
 
-use super::event::Timer;
+use super::Timer;
 
 /// The timers of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

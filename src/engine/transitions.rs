@@ -26,9 +26,14 @@ impl Engine {
                 self.emit(turn, Event::RunStarted(header));
             }
             Input::Start(_) => {}
-            Input::Resume { epoch, cap } => self.emit(turn, Event::RunResumed { epoch, cap }),
-            Input::Lane { wallet, next_nonce, open } => {
-                self.emit(turn, Event::LaneTaken { wallet, next_nonce, open });
+            Input::Resume { epoch, cap, wishes } => self.on_resume((epoch, cap), wishes, turn),
+            Input::CodeAccepted { code } => {
+                if self.header.as_ref().is_some_and(|header| header.code != code) {
+                    self.emit(turn, Event::CodeAccepted { code });
+                }
+            }
+            Input::Lane { wallet, next_nonce, open, foreign } => {
+                self.emit(turn, Event::LaneTaken { wallet, next_nonce, open, foreign });
             }
             Input::Tick => self.tick(turn),
             Input::Surveyed(survey) => self.on_survey(*survey, turn),
@@ -70,6 +75,7 @@ impl Engine {
             }
             Input::Deposit { .. } => {}
             Input::Cancel { scope, discard } => self.on_cancel(scope, discard, turn),
+            Input::Reclaim { tasks } => self.on_reclaim(tasks, turn),
             Input::Drain { until } if self.drain.is_none() && self.header.is_some() => {
                 self.emit(turn, Event::DrainAsked { until });
             }
@@ -134,10 +140,22 @@ impl Engine {
                 ItemFate::Task { .. } | ItemFate::Dropped => None,
             })
             .collect();
-        self.emit(turn, Event::ItemsRead { step: place, items: wanted });
+        let items = wanted.into_iter().map(|entry| self.priced(entry)).collect();
+        self.emit(turn, Event::ItemsRead { step: place, items });
         for (task, reason) in failed {
             let outcome = Outcome::Failed(FailReason::RenderError(reason));
             self.emit(turn, Event::TaskDone { task, outcome });
+        }
+    }
+
+    /// An item with the payment that it has after all raises.
+    fn priced(&self, entry: ItemEntry) -> ItemEntry {
+        match entry.fate {
+            ItemFate::Task { payment, expires_s } => {
+                let fate = ItemFate::Task { payment: self.raised(payment), expires_s };
+                ItemEntry { fate, ..entry }
+            }
+            ItemFate::Dropped | ItemFate::Failed { .. } => entry,
         }
     }
 

@@ -16,7 +16,32 @@ const OFFERED: usize = 16;
 /// How many receipts one view asks for: what fits a batch.
 const RECEIPTS: usize = 100;
 
+/// So many slots may be in blocks without their gas being known before it is asked for: what is
+/// held for each of them would grow with the batch.
+const MOST_UNCOUNTED: usize = 16_384;
+
 impl Engine {
+    /// Whether a receipt of a slot in a final block is waited for.
+    ///
+    /// The log stream proves a publication; its receipt tells the gas alone. While publications go
+    /// out and the gas is missed by nobody, a look now and then is enough: on a node, a receipt
+    /// costs more than a publication.
+    pub(super) fn waits_for_receipts(&self) -> bool {
+        let Some(lane) = &self.lane else { return false };
+        if !lane.has_mined_up_to(self.final_number) {
+            return false;
+        }
+        let publishing =
+            lane.lowest_pending().is_some() || (self.tasks.any_ready() && self.may_publish());
+        !publishing
+            || lane.has_telling_up_to(self.final_number)
+            || lane.mined_count() >= MOST_UNCOUNTED
+            || self.tasks.first_unconfirmed().is_some()
+            || self.tasks.undecided().next().is_some()
+            || self.tasks.any_waits_for_height(self.final_number)
+            || self.lacks_for_next()
+    }
+
     /// Effects that are waited on now by what these facts touched. An effect that is out already
     /// may be among them: its key says so.
     pub fn waiting(&self, events: &[Event]) -> Vec<Effect> {
@@ -62,7 +87,8 @@ impl Engine {
         let task = self.tasks.get(id)?;
         match &task.state {
             TaskState::Pinning if self.may_publish() => {
-                Some(Effect::Pin { task: id, round: task.round, key: self.key_for(id)? })
+                let (round, key) = (task.round, self.key_for(id)?);
+                Some(Effect::Pin { task: id, round, key, payment: task.payment })
             }
             TaskState::Awaiting(published) if published.read_wanted => {
                 Some(Effect::ReadTask { task: id, address: published.address, at: self.cursor()? })
@@ -208,6 +234,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::ResponsesExhausted { task }
         | Event::ExpiryPassed { task }
         | Event::RoundOpened { task, .. }
+        | Event::TaskReopened { task, .. }
         | Event::TaskDone { task, .. } => vec![*task],
         Event::RunStarted(_)
         | Event::RunResumed { .. }
@@ -217,6 +244,9 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::LogsRewound { .. }
         | Event::StepExpanded { .. }
         | Event::StepEnded { .. }
+        | Event::StepReopened { .. }
+        | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
         | Event::VersionWanted { .. }
         | Event::VersionSigned { .. }
         | Event::Sent { .. }
@@ -227,6 +257,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
         | Event::CancelAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
@@ -263,6 +294,10 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::StepExpanded { .. }
         | Event::ItemsRead { .. }
         | Event::StepEnded { .. }
+        | Event::StepReopened { .. }
+        | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
+        | Event::TaskReopened { .. }
         | Event::ConfigPinned { .. }
         | Event::LaneViewed { .. }
         | Event::SlotMined { .. }
@@ -283,6 +318,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
         | Event::CancelAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),

@@ -293,7 +293,8 @@ codes! {
     E0911 "wrong chain"
         "The node serves another chain than the network's profile says. Nothing was signed."
     E0912 "contract code changed"
-        "The code at one of the network's addresses is not the expected one. Nothing was signed."
+        "The code at one of the network's addresses is not the expected one. Nothing was signed. \
+         Where the change is known and well, `ogflow resume RUN --accept-code HASH` goes on."
     E0913 "wallet used elsewhere"
         "A transaction of this wallet is on the chain that this project did not send. Publishing \
          stops, since nonces would collide; what is open is still collected."

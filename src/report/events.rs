@@ -89,6 +89,7 @@ impl EventStream {
     }
 
     /// What is told from the figures before the event.
+    #[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
     fn describe(&self, fact: Fact<'_>) -> Vec<Line> {
         match fact.event {
             Event::StepExpanded { step, expansion } => self.expanded(*step, expansion),
@@ -116,6 +117,10 @@ impl EventStream {
                 let how = json!({"after": after, "payment_wei": payment, "wait_ms": wait});
                 self.about(*task, "task_retried", and(json!({"round": round}), how))
             }
+            Event::TaskReopened { task, round, after, payment } => {
+                let how = json!({"after": reason(after).0, "payment_wei": payment, "wait_ms": 0});
+                self.about(*task, "task_retried", and(json!({"round": round}), how))
+            }
             Event::TaskDone { task, outcome } => self.done(*task, outcome, fact.at),
             Event::StepEnded { step, end } => vec![("step_finished", self.step_ended(*step, *end))],
             Event::BudgetReached { needed } => vec![("budget_reached", self.budget(*needed))],
@@ -124,12 +129,16 @@ impl EventStream {
             Event::RunStarted(_)
             | Event::DepositAsked { .. }
             | Event::CancelAsked { .. }
+            | Event::ReclaimAsked { .. }
             | Event::RunResumed { .. }
             | Event::LaneTaken { .. }
             | Event::Surveyed(_)
             | Event::LogsRead { .. }
             | Event::LogsRewound { .. }
             | Event::ItemsRead { .. }
+            | Event::StepReopened { .. }
+            | Event::PaymentsRaised { .. }
+            | Event::CodeAccepted { .. }
             | Event::SlotReserved { .. }
             | Event::VersionWanted { .. }
             | Event::VersionSigned { .. }

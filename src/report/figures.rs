@@ -61,6 +61,8 @@ pub struct OpenTask {
     pub confirms: bool,
     /// Gas of all its final transactions.
     pub gas: Wei,
+    /// This round is not published before this moment; `None` for one that waits for no moment.
+    pub not_before: Option<Timestamp>,
 }
 
 impl OpenTask {
@@ -79,6 +81,7 @@ impl OpenTask {
             confirmed: None,
             confirms: false,
             gas: Wei::ZERO,
+            not_before: None,
         }
     }
 

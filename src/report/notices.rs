@@ -61,6 +61,7 @@ impl Notice {
 }
 
 /// What to say about a fact, seen from the tally just before it.
+#[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
 pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
     let one = |notice| vec![notice];
     match fact.event {
@@ -93,6 +94,10 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::StepExpanded { .. }
         | Event::ItemsRead { .. }
         | Event::StepEnded { .. }
+        | Event::StepReopened { .. }
+        | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
+        | Event::TaskReopened { .. }
         | Event::ConfigPinned { .. }
         | Event::SlotReserved { .. }
         | Event::VersionWanted { .. }
@@ -116,6 +121,7 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
         | Event::CancelAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
     }

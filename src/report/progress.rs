@@ -117,10 +117,15 @@ impl Progress {
             | Event::ResponsesExhausted { .. }
             | Event::ExpiryPassed { .. }
             | Event::RoundOpened { .. }
+            | Event::TaskReopened { .. }
+            | Event::StepReopened { .. }
+            | Event::PaymentsRaised { .. }
+            | Event::CodeAccepted { .. }
             | Event::TaskDone { .. }
             | Event::TaskRead { .. }
             | Event::EscrowReturned { .. }
             | Event::DepositAsked { .. }
+            | Event::ReclaimAsked { .. }
             | Event::BudgetReached { .. } => None,
         }
     }

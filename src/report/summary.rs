@@ -23,6 +23,8 @@ const SHOWN: usize = 100;
 pub struct Ending {
     /// When it ended.
     pub at: Timestamp,
+    /// Whether a process still works on it.
+    pub live: bool,
     /// What the plan expected to pay for gas.
     pub predicted_gas: Option<Wei>,
     /// How many items of each step may fail.
@@ -36,14 +38,14 @@ pub fn end(tally: &Tally, ending: &Ending, look: Look) -> Vec<String> {
     let Some(run) = tally.run() else { return Vec::new() };
     let took = ending.at.since(run.started_at);
     let mut lines = vec![
-        format!(" {}  {}  {}  in {}", state(tally), run.pipeline, run.id, span(took)),
+        format!(" {}  {}  {}  in {}", state(tally, ending.live), run.pipeline, run.id, span(took)),
         String::new(),
     ];
     lines.extend(table(tally));
     lines.extend(gas(tally, ending));
     lines.extend(refunds(tally));
     lines.extend(failures(tally, ending));
-    lines.extend(unpublished(tally));
+    lines.extend(unpublished(tally, ending.live));
     if !ending.outputs.is_empty() {
         lines.push(String::new());
     }
@@ -59,7 +61,7 @@ pub fn closing(tally: &Tally) -> String {
     let id = tally.run().map(|run| run.id.to_string()).unwrap_or_default();
     coin.line(format!(
         "{} {id}: {} confirmed, {} failed, {} rejected, paid; spent {}, locked {}",
-        state(tally),
+        state(tally, true),
         total.confirmed,
         total.failed,
         total.rejected_paid,
@@ -96,7 +98,9 @@ pub fn stopping(tally: &Tally, wait: Duration) -> Vec<String> {
 }
 
 /// What a resumed run finds, before it looks at the chain.
-pub fn standing(tally: &Tally, now: Timestamp) -> Vec<String> {
+///
+/// `again` of its failed tasks will be published anew.
+pub fn standing(tally: &Tally, now: Timestamp, again: u64) -> Vec<String> {
     let Some(run) = tally.run() else { return Vec::new() };
     let (coin, total) = (tally.coin(), tally.total());
     let spent = tally.money().spent().coins_rounded(4);
@@ -109,18 +113,30 @@ pub fn standing(tally: &Tally, now: Timestamp) -> Vec<String> {
         " {} {} on {}, started {age} ago, spent {of}",
         run.id, run.pipeline, run.network.name
     );
-    let then = if tally.is_canceled() { "cancelled" } else { "published now" };
+    let then = if tally.is_canceled() { "cancelled" } else { "published as there is room" };
     let at = |mark: Reached| tally.open().filter(|(_, task)| task.now == mark).count() as u64;
-    let ended_badly = total.failed + total.rejected_paid;
+    let later: Vec<Timestamp> = tally
+        .open()
+        .filter(|(_, task)| task.now == Reached::Waiting)
+        .filter_map(|(_, task)| task.not_before.filter(|moment| *moment > now))
+        .collect();
+    let unread =
+        tally.steps().map(|(_, step)| step.items.unwrap_or_default().saturating_sub(step.read));
+    let unpublished = at(Reached::Waiting) + unread.sum::<u64>() - later.len() as u64;
+    let wait = later.iter().min().map(|first| span(first.since(now))).unwrap_or_default();
+    let wait = format!("published anew, the first in {wait}");
     let mut columns = Columns::new(&[Align::Right, Align::Left, Align::Left]);
     for (number, what, then) in [
         (total.confirmed, "already confirmed", "nothing to do"),
-        (ended_badly, "failed", "nothing to do"),
+        (total.failed.saturating_sub(again), "failed", "nothing to do"),
+        (again.min(total.failed), "failed", "published anew"),
+        (total.rejected_paid, "rejected, paid", "nothing to do"),
         (at(Reached::Responded), "responded", "will be checked and confirmed"),
         (at(Reached::Attempted), "taken by a provider", "watched until they expire"),
         (at(Reached::Published), "still open", "watched until they expire"),
         (at(Reached::Submitted), "submitted, no receipt known", "the same bytes are sent again"),
-        (at(Reached::Waiting), "read, not yet published", then),
+        (later.len() as u64, "between two rounds", wait.as_str()),
+        (unpublished, "not yet published", then),
     ] {
         if number > 0 {
             columns.row([number.to_string().as_str(), what, then]);
@@ -131,10 +147,11 @@ pub fn standing(tally: &Tally, now: Timestamp) -> Vec<String> {
     lines
 }
 
-/// The word for where the run is.
-pub fn state(tally: &Tally) -> &'static str {
+/// The word for where the run is. One whose process has died says nothing of it, and has stopped.
+pub fn state(tally: &Tally, live: bool) -> &'static str {
     match tally.outcome() {
-        None => "RUNNING",
+        None if live => "RUNNING",
+        None => "STOPPED",
         Some(RunOutcome::Done) => "DONE",
         Some(RunOutcome::Failed) => "FAILED",
         Some(RunOutcome::OverBudget) => "OVER BUDGET",
@@ -221,9 +238,11 @@ fn refunds(tally: &Tally) -> Vec<String> {
 }
 
 /// The items that nobody was asked about, and why.
-fn unpublished(tally: &Tally) -> Vec<String> {
+fn unpublished(tally: &Tally, live: bool) -> Vec<String> {
     let why = match tally.outcome() {
-        None | Some(RunOutcome::Done) => return Vec::new(),
+        Some(RunOutcome::Done) => return Vec::new(),
+        None if live => return Vec::new(),
+        None => "",
         Some(RunOutcome::Failed) => ": more tasks failed than `allow_failures` allows",
         Some(RunOutcome::OverBudget | RunOutcome::PausedBudget) => ": the cap was reached",
         Some(RunOutcome::PausedFunds) => ": the money ran out",
@@ -235,6 +254,10 @@ fn unpublished(tally: &Tally) -> Vec<String> {
         let ended = step.confirmed + step.failed + step.rejected_paid + step.dismissed;
         let met = step.dropped + step.published.max(ended);
         let left = step.items.unwrap_or_default().saturating_sub(met);
+        let begins_later = step.items.is_none() && step.read == 0 && step.end.is_none();
+        if begins_later {
+            lines.push(format!(" {name} has not begun"));
+        }
         if left > 0 {
             let were = if left == 1 { "was" } else { "were" };
             lines.push(format!(" {} of {name} {were} not published{why}", counted(left, "item")));

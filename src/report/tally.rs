@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use alloy::primitives::Address;
 
-use super::figures::{
-    Confirmed, Failure, Money, OpenTask, Reached, RunFacts, StepTally, latency, paid,
-};
+use super::figures::{Confirmed, Failure, Money, OpenTask, Reached, RunFacts, StepTally};
 use super::layout::Coin;
 use crate::engine::{
-    CancelScope, Event, Expansion, ItemEntry, ItemFate, Outcome, RunHeader, RunOutcome,
+    CancelScope, Event, Expansion, ItemEntry, ItemFate, RunHeader, RunOutcome, SlotEnd,
 };
 use crate::plan::{Schedule, StepRule};
 use crate::units::{BlockRef, Call, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei};
@@ -41,6 +39,9 @@ pub struct Tally {
     money: Money,
     block: Option<(BlockRef, Timestamp)>,
     failures: Vec<Failure>,
+    foreign: Option<Slot>,
+    /// Tasks that failed unpaid: a reader may have them tried again.
+    failed: BTreeMap<TaskId, OpenTask>,
     resumed: bool,
     draining: Option<Timestamp>,
     outcome: Option<RunOutcome>,
@@ -132,6 +133,11 @@ impl Tally {
         &self.failures
     }
 
+    /// A slot of the wallet that was used by something outside the journal.
+    pub fn foreign(&self) -> Option<Slot> {
+        self.foreign
+    }
+
     /// Whether the run was resumed at least once.
     pub fn resumed(&self) -> bool {
         self.resumed
@@ -180,7 +186,15 @@ impl Tally {
             Event::StepEnded { step, end } => self.step(*step).end = Some(*end),
             Event::SlotReserved { slot, task, call, .. } => self.reserved(*slot, *task, call),
             Event::SlotReopened { slot } => self.reopened(*slot),
-            Event::SlotFinal { slot, gas_paid, .. } => self.burned(*slot, *gas_paid),
+            Event::SlotFinal { slot, end, gas_paid } => {
+                if matches!(end, SlotEnd::Foreign) {
+                    self.foreign = Some(*slot);
+                }
+                self.burned(*slot, *gas_paid);
+            }
+            Event::LaneTaken { wallet, foreign, .. } => {
+                self.foreign = foreign.map(|nonce| Slot { wallet: *wallet, nonce });
+            }
             Event::TaskPublished { task, address, .. } => self.published(*task, *address, at),
             Event::TaskAttempted { task } => self.reach(*task, Reached::Attempted),
             Event::TaskRead { task, attempts, .. } if *attempts > 0 => {
@@ -194,7 +208,14 @@ impl Tally {
                 let tx = tx_hash.filter(|_| task.confirms);
                 task.confirmed = Some(Confirmed { response: *response, tx, at });
             }),
-            Event::RoundOpened { task, round, payment, .. } => self.again(*task, *round, *payment),
+            Event::RoundOpened { task, round, payment, not_before, .. } => {
+                self.again(*task, *round, *payment);
+                self.with(*task, |task| task.not_before = Some(*not_before));
+            }
+            Event::TaskReopened { task, round, payment, .. } => {
+                self.tried_again(*task, *round, *payment);
+            }
+            Event::StepReopened { step } => self.step_reopened(*step),
             Event::TaskDone { task, outcome } => self.done(*task, outcome, at),
             Event::EscrowReturned { amount } => self.returned(*amount),
             Event::CancelAsked { scope, .. } => self.canceled |= *scope == CancelScope::Run,
@@ -202,7 +223,9 @@ impl Tally {
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::TaskRead { .. }
             | Event::DepositAsked { .. }
-            | Event::LaneTaken { .. }
+            | Event::ReclaimAsked { .. }
+            | Event::PaymentsRaised { .. }
+            | Event::CodeAccepted { .. }
             | Event::Surveyed(_)
             | Event::ConfigPinned { .. }
             | Event::VersionWanted { .. }
@@ -335,46 +358,6 @@ impl Tally {
         self.with(id, |task| task.begin(round, payment));
     }
 
-    fn done(&mut self, id: TaskId, outcome: &Outcome, at: Timestamp) {
-        let Some(task) = self.open.remove(&id) else { return };
-        if outcome.paid().is_some() && task.is_on_chain() {
-            self.money.locked = self.money.locked.saturating_sub(task.payment);
-        }
-        self.money.paid = self.money.paid.saturating_add(paid(outcome));
-        let step = self.step(id.step);
-        step.paid = step.paid.saturating_add(paid(outcome));
-        match outcome {
-            Outcome::Confirmed { .. } => {
-                step.confirmed += 1;
-                step.latencies.extend(latency(&task, at));
-            }
-            Outcome::RejectedPaid { .. } => step.rejected_paid += 1,
-            Outcome::Failed(_) => step.failed += 1,
-            Outcome::Canceled | Outcome::Skipped => step.dismissed += 1,
-        }
-        let failed = matches!(outcome, Outcome::RejectedPaid { .. } | Outcome::Failed(_));
-        if failed && self.failures.len() < FAILURES {
-            let (step, rounds, outcome, key) = (id.step, task.round, outcome.clone(), task.key);
-            self.failures.push(Failure { step, key, rounds, outcome });
-        }
-        self.sample(at);
-    }
-
-    /// Remembers how many tasks had ended, about once a second, for as long as the rate looks.
-    fn sample(&mut self, at: Timestamp) {
-        let second = Duration::from_secs(1);
-        if self.ended.back().is_some_and(|(last, _)| at.since(*last) < second) {
-            return;
-        }
-        let done = self.steps.iter().map(StepTally::ended).sum();
-        self.ended.push_back((at, done));
-        while self.ended.len() > 2
-            && self.ended.front().is_some_and(|(t, _)| at.since(*t) > RATE_WINDOW)
-        {
-            self.ended.pop_front();
-        }
-    }
-
     fn returned(&mut self, amount: Wei) {
         self.money.locked = self.money.locked.saturating_sub(amount);
         self.money.refunded = self.money.refunded.saturating_add(amount);
@@ -395,6 +378,9 @@ impl Tally {
         }
     }
 }
+
+mod again;
+mod ends;
 
 #[cfg(test)]
 mod tests;

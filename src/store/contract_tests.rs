@@ -39,6 +39,7 @@ on_each_journal!(
     a_group_out_of_its_place_is_refused,
     an_old_epoch_is_refused_after_another_took_the_lane,
     a_lease_is_taken_one_epoch_at_a_time,
+    a_lease_names_its_machine_until_its_run_ends,
     bytes_become_durable_by_the_append_alone,
     bytes_that_no_event_names_are_refused,
     a_nonce_is_bound_once_and_none_is_skipped,
@@ -54,6 +55,7 @@ on_each_journal!(
     a_resume_returns_the_bytes_of_all_open_slots_of_the_lane,
     a_lane_shows_the_open_slots_of_other_runs,
     a_lane_never_moves_over_open_slots_nor_back,
+    a_lane_knows_the_highest_nonce_that_a_stranger_used,
     a_cursor_goes_back_only_by_a_rewind,
     a_refused_group_leaves_nothing_behind,
     another_chain_is_another_lane,
@@ -154,6 +156,20 @@ fn a_lease_is_taken_one_epoch_at_a_time(journal: &mut dyn Journal) {
     }
 }
 
+fn a_lease_names_its_machine_until_its_run_ends(journal: &mut dyn Journal) {
+    let lane = LaneKey::of(&header(&run(1)));
+    let mut writer = Writer::start(journal, 1, 0);
+    let holder = journal.lane(&lane, &run(1)).unwrap().holder;
+    assert_eq!(holder, Some(super::LeaseHolder::this_process()));
+    let outcome = crate::engine::RunOutcome::Stopped;
+    writer.write(journal, &[Event::RunEnded { outcome }], &[]).unwrap();
+    assert_eq!(journal.lane(&lane, &run(1)).unwrap().holder, None);
+    let resumed = [Event::RunResumed { epoch: 2, cap: None }];
+    writer.epoch = 2;
+    writer.write(journal, &resumed, &[]).unwrap();
+    assert!(journal.lane(&lane, &run(2)).unwrap().holder.is_some());
+}
+
 fn bytes_become_durable_by_the_append_alone(journal: &mut dyn Journal) {
     let mut writer = Writer::start(journal, 1, 0);
     let tx = bytes(0, 0);
@@ -222,13 +238,39 @@ fn a_lane_shows_the_open_slots_of_other_runs(journal: &mut dyn Journal) {
 
 fn a_lane_never_moves_over_open_slots_nor_back(journal: &mut dyn Journal) {
     let mut writer = Writer::start(journal, 1, 0);
-    let taken = |nonce| Event::LaneTaken { wallet: WALLET, next_nonce: Nonce(nonce), open: vec![] };
+    let taken = |nonce| Event::LaneTaken {
+        wallet: WALLET,
+        next_nonce: Nonce(nonce),
+        open: vec![],
+        foreign: None,
+    };
     writer.write(journal, &[taken(57), reserved(57, 1), taken(58)], &[]).unwrap();
     for nonce in [57, 59] {
         let refused = refusal(writer.write(journal, &[taken(nonce)], &[]));
         assert_eq!(refused, Refusal::OutOfOrder { what: "nonce", given: nonce, expected: 58 });
     }
     writer.write(journal, &[ended(57, SlotEnd::Foreign), taken(60), reserved(60, 1)], &[]).unwrap();
+}
+
+fn a_lane_knows_the_highest_nonce_that_a_stranger_used(journal: &mut dyn Journal) {
+    let lane = LaneKey::of(&header(&run(1)));
+    let mut writer = Writer::start(journal, 1, 0);
+    let mut then = |journal: &mut dyn Journal, events: &[Event]| {
+        writer.write(journal, events, &[]).unwrap();
+        journal.lane(&lane, &run(2)).unwrap().last_foreign
+    };
+    let taken = |nonce| Event::LaneTaken {
+        wallet: WALLET,
+        next_nonce: Nonce(nonce),
+        open: vec![],
+        foreign: None,
+    };
+    assert_eq!(then(journal, &[taken(0), reserved(0, 1)]), None);
+    assert_eq!(then(journal, &[ended(0, SlotEnd::Foreign)]), Some(Nonce(0)));
+    assert_eq!(then(journal, &[reserved(1, 1)]), Some(Nonce(0)));
+    assert_eq!(then(journal, &[ended(1, SlotEnd::Foreign)]), Some(Nonce(1)));
+    assert_eq!(then(journal, &[taken(5)]), Some(Nonce(4)));
+    assert_eq!(then(journal, &[reserved(5, 1), reserved(6, 2)]), Some(Nonce(4)));
 }
 
 fn a_cursor_goes_back_only_by_a_rewind(journal: &mut dyn Journal) {

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use crate::engine::{CancelScope, Event, Offer, RunOutcome, SendNote, StepEnd, Verdict};
+use crate::engine::{CancelScope, Event, Offer, RunOutcome, SendNote, Stale, StepEnd, Verdict};
 use crate::units::{Nonce, Round, SendOutcome, TaskId, TaskKey, TaskStatus, Timestamp};
 
 use super::fixture::{header, proves, run};
@@ -25,11 +25,17 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
         (any::<u64>(), prop::option::of(wei()))
             .prop_map(|(epoch, cap)| Event::RunResumed { epoch, cap })
             .boxed(),
-        (address(), any::<u64>(), prop::collection::vec(open_slot(), 0..3))
-            .prop_map(|(wallet, nonce, open)| Event::LaneTaken {
+        (
+            address(),
+            any::<u64>(),
+            prop::collection::vec(open_slot(), 0..3),
+            prop::option::of(any::<u64>()),
+        )
+            .prop_map(|(wallet, nonce, open, foreign)| Event::LaneTaken {
                 wallet,
                 next_nonce: Nonce(nonce),
                 open,
+                foreign: foreign.map(Nonce),
             })
             .boxed(),
         survey().prop_map(|survey| Event::Surveyed(Box::new(survey))).boxed(),
@@ -42,6 +48,11 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
             })
             .boxed(),
         block().prop_map(|to| Event::LogsRewound { to }).boxed(),
+        (address(), any::<u64>())
+            .prop_map(|(task, gas_limit)| Event::ReclaimAsked {
+                tasks: vec![Stale { task, gas_limit }],
+            })
+            .boxed(),
         (any::<u16>(), expansion())
             .prop_map(|(step, expansion)| Event::StepExpanded { step, expansion })
             .boxed(),
@@ -203,6 +214,19 @@ fn of_tasks() -> Vec<BoxedStrategy<Event>> {
                 payment,
                 not_before,
             })
+            .boxed(),
+        (task(), Just(Round::FIRST.next()), fail(), wei())
+            .prop_map(|(task, round, after, payment)| Event::TaskReopened {
+                task,
+                round,
+                after,
+                payment,
+            })
+            .boxed(),
+        any::<u16>().prop_map(|step| Event::StepReopened { step }).boxed(),
+        hash().prop_map(|hash| Event::CodeAccepted { code: [hash; 4] }).boxed(),
+        (any::<u32>(), prop::option::of(wei()))
+            .prop_map(|(permille, ceiling)| Event::PaymentsRaised { permille, ceiling })
             .boxed(),
         (task(), outcome()).prop_map(|(task, outcome)| Event::TaskDone { task, outcome }).boxed(),
     ]

@@ -241,10 +241,15 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         | Event::ResponsesExhausted { .. }
         | Event::ExpiryPassed { .. }
         | Event::RoundOpened { .. }
+        | Event::TaskReopened { .. }
+        | Event::StepReopened { .. }
+        | Event::PaymentsRaised { .. }
+        | Event::CodeAccepted { .. }
         | Event::TaskDone { .. }
         | Event::EscrowReturned { .. }
         | Event::DepositAsked { .. }
         | Event::CancelAsked { .. }
+        | Event::ReclaimAsked { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. } => return Ok(None),
     }))

@@ -13,12 +13,12 @@ use alloy::primitives::{B256, Bytes};
 use super::guards::{Change, SlotState, changes, ended_by, takes_lease};
 use super::views::RunState;
 use super::{
-    Appended, Batch, Durable, Journal, LaneKey, LaneState, Loaded, Recorded, Refusal, StoreError,
-    Verify,
+    Appended, Batch, Durable, Journal, LaneKey, LaneState, LeaseHolder, Loaded, Recorded, Refusal,
+    StoreError, Verify,
 };
 
 /// A journal that ends with its process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MemoryJournal {
     held: Held,
     /// The events of every run: they only grow, so an append adds to them once nothing can refuse
@@ -49,6 +49,7 @@ struct Run {
 struct Lane {
     epoch: u64,
     next_nonce: Nonce,
+    holder: Option<LeaseHolder>,
     slots: BTreeMap<Nonce, Bound>,
 }
 
@@ -117,7 +118,12 @@ impl Journal for MemoryJournal {
         let open = others().map(|(nonce, slot)| slot.open(*nonce)).collect();
         let mut unsigned = others().filter(|(_, slot)| slot.versions.is_empty());
         let unsigned = unsigned.next().map(|(nonce, slot)| (slot.run.clone(), *nonce));
-        Ok(LaneState { epoch: lane.epoch, next_nonce: lane.next_nonce, open, unsigned })
+        let used = |nonce: &Nonce| {
+            lane.slots.get(nonce).is_some_and(|slot| slot.state != SlotState::FinalForeign)
+        };
+        let last_foreign = (0..lane.next_nonce.0).rev().map(Nonce).find(|nonce| !used(nonce));
+        let (epoch, next_nonce, holder) = (lane.epoch, lane.next_nonce, lane.holder.clone());
+        Ok(LaneState { epoch, next_nonce, last_foreign, open, unsigned, holder })
     }
 
     fn append(&mut self, batch: &Batch<'_>) -> Result<Appended, StoreError> {
@@ -167,6 +173,9 @@ impl Held {
             return Err(Refusal::OutOfOrder { what: "event", given, expected });
         }
         lane.epoch = batch.epoch;
+        if lease {
+            lane.holder = Some(LeaseHolder::this_process());
+        }
         Ok(key)
     }
 
@@ -191,7 +200,12 @@ impl Held {
         match change {
             Change::Start(_) => Ok(()),
             Change::Resume => self.set_state(run, RunState::Running),
-            Change::End(outcome) => self.set_state(run, RunState::Ended(*outcome)),
+            Change::End(outcome) => {
+                if let Some(lane) = self.lanes.get_mut(key) {
+                    lane.holder = None;
+                }
+                self.set_state(run, RunState::Ended(*outcome))
+            }
             Change::TakeLane(found) => self.take_lane(key, *found),
             Change::Reserve { slot, task, purpose, binding } => {
                 let bound = Bound {

@@ -17,6 +17,7 @@
 pub mod durable;
 pub mod error;
 pub mod folder;
+pub mod lease;
 pub mod lock;
 pub mod memory;
 pub mod sqlite;
@@ -40,6 +41,7 @@ use crate::units::{Nonce, RunId, SignedTx, Timestamp};
 pub use durable::Durable;
 pub use error::{Refusal, StoreError};
 pub use folder::StateFolder;
+pub use lease::LeaseHolder;
 pub use lock::{Holder, Mark, RunLock, WalletLock};
 pub use memory::MemoryJournal;
 pub use sqlite::SqliteJournal;
@@ -170,9 +172,14 @@ pub struct LaneState {
     pub epoch: u64,
     /// The first nonce that no run has bound.
     pub next_nonce: Nonce,
+    /// The highest nonce below `next_nonce` that nothing in this journal has used: none of its runs
+    /// has bound it, or a stranger's transaction was mined in the slot's place.
+    pub last_foreign: Option<Nonce>,
     /// Slots that are not final, lowest first.
     pub open: Vec<OpenSlot>,
     /// The lowest of them without a signed version, and the run that reserved it: nothing above
     /// it can be mined before that run goes on.
     pub unsigned: Option<(RunId, Nonce)>,
+    /// Who holds its lease; `None` if its last run has ended or stopped.
+    pub holder: Option<LeaseHolder>,
 }

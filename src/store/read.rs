@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use crate::engine::{Event, OpenSlot, OpenVersion};
 use crate::units::{Nonce, RunId, Seq, SignedTx, Slot, Timestamp};
 
-use super::{Holder, LaneKey, LaneState, Recorded, Refusal, StoreError};
+use super::{Holder, LaneKey, LaneState, LeaseHolder, Recorded, Refusal, StoreError};
 
 /// Events that are read, and decoded side by side, at a time.
 const PAGE: i64 = 4096;
@@ -118,16 +118,18 @@ pub(super) fn lane_state(
     let sql = sql_error(path);
     let found = conn
         .prepare_cached(
-            "SELECT id, epoch, next_nonce FROM lane
+            "SELECT id, epoch, next_nonce, holder FROM lane
              WHERE chain_id = ?1 AND genesis = ?2 AND wallet = ?3",
         )
         .and_then(|mut statement| {
             let args = params![int(lane.chain_id), lane.genesis.0, lane.wallet.0.0];
-            let state = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            let state = |row: &Row<'_>| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?))
+            };
             statement.query_row(args, state).optional()
         })
         .map_err(&sql)?;
-    let Some((id, epoch, next_nonce)) = found else { return Ok(LaneState::default()) };
+    let Some((id, epoch, next_nonce, holder)) = found else { return Ok(LaneState::default()) };
     let open = open_slots(conn, path, id, run)?;
     let unsigned = unsigned_slot(conn, id, run).map_err(&sql)?;
     let unsigned = match unsigned {
@@ -138,7 +140,26 @@ pub(super) fn lane_state(
         }
         None => None,
     };
-    Ok(LaneState { epoch: uint(epoch), next_nonce: Nonce(uint(next_nonce)), open, unsigned })
+    let last_foreign = last_foreign(conn, id).map_err(&sql)?.map(|nonce| Nonce(uint(nonce)));
+    let holder = LeaseHolder::parse(&holder);
+    let next_nonce = Nonce(uint(next_nonce));
+    Ok(LaneState { epoch: uint(epoch), next_nonce, last_foreign, open, unsigned, holder })
+}
+
+/// The highest nonce below the next one that no slot has used: it lies right below the next one or
+/// below a slot, or it is a slot that a stranger used.
+fn last_foreign(conn: &Connection, lane: i64) -> rusqlite::Result<Option<i64>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT MAX(below.nonce) FROM (
+           SELECT next_nonce - 1 AS nonce FROM lane WHERE id = ?1
+           UNION ALL SELECT nonce - 1 FROM slot WHERE lane = ?1) AS below
+         WHERE below.nonce >= 0 AND NOT EXISTS (
+           SELECT 1 FROM slot WHERE slot.lane = ?1 AND slot.nonce = below.nonce)
+         UNION ALL
+         SELECT MAX(nonce) FROM slot WHERE lane = ?1 AND state = 'final_foreign'",
+    )?;
+    let rows = statement.query_map([lane], |row| row.get::<_, Option<i64>>(0))?;
+    rows.collect::<Result<Vec<_>, _>>().map(|found| found.into_iter().flatten().max())
 }
 
 /// The lowest open slot of other runs that has no version, with its run.

@@ -14,7 +14,7 @@ use ogflow::chain::{
 };
 use ogflow::devnet::knobs::Knobs;
 use ogflow::devnet::town::{Town, TownOptions, account, genesis};
-use ogflow::devnet::{Place, PoolTx};
+use ogflow::devnet::{Genesis, Place, PoolTx, Switches};
 use ogflow::units::{
     BlockRef, Call, ChainTime, Delivery, Fees, Finality, LogPage, LogRead, Network, Nonce,
     ReceiptStatus, Revert, Secret, Seen, Seq, Sighting, SignedTx, Slot, TaskStatus, Wei,
@@ -48,6 +48,10 @@ impl Net {
     }
 
     fn with(knobs: Knobs, network: &Network) -> Self {
+        Self::of((knobs, genesis()), network)
+    }
+
+    fn of((knobs, genesis): (Knobs, Genesis), network: &Network) -> Self {
         let hands = Hands::default();
         hands.0.store(START, Ordering::Relaxed);
         let clock = hands.clone();
@@ -56,7 +60,7 @@ impl Net {
             knobs,
             base: "http://devnet.invalid".into(),
             clock: Arc::new(move || ChainTime::from_secs(clock.0.load(Ordering::Relaxed))),
-            genesis: genesis(),
+            genesis,
         })
         .unwrap();
         let endpoint = Endpoint::local(town.router());
@@ -252,6 +256,31 @@ async fn a_response_is_seen_and_read() {
 }
 
 #[tokio::test]
+async fn what_a_node_cannot_tell_of_a_block_is_no_news_and_no_outage() {
+    let net = Net::new();
+    let txs = net.sign(vec![net.publication(coins(1), 600)]).await;
+    let before = net.head().await;
+    net.deliver(&txs);
+    let task = published(&net.page(&[before]).await.sightings)[0];
+    let then = net.head().await;
+    for _ in 0..100 {
+        let deposit = net.sign(vec![Call::Deposit { amount: coins(1), account: net.wallet }]).await;
+        net.deliver(&deposit);
+    }
+    let known = net.chain.read_tasks(vec![task], net.head().await).await.unwrap();
+    assert!(known[0].is_some());
+    let forgotten = net.chain.read_tasks(vec![task], then).await.unwrap();
+    assert_eq!(forgotten, [None], "the node has forgotten the state of that block");
+
+    let head = net.head().await;
+    let ahead = BlockRef { number: head.number + 1, hash: B256::repeat_byte(1) };
+    let behind =
+        |error| matches!(error, ChainError::Behind { height, .. } if height == ahead.number);
+    assert!(behind(net.chain.read_tasks(vec![task], ahead).await.unwrap_err()));
+    assert!(behind(net.chain.read_responses(vec![task], ahead).await.unwrap_err()));
+}
+
+#[tokio::test]
 async fn a_mined_revert_comes_with_its_reason() {
     let net = Net::new();
     let calls = vec![
@@ -393,4 +422,30 @@ fn the_hash_of_signed_bytes_is_their_keccak() {
     let txs = runtime.block_on(net.sign(vec![Call::NoOp]));
     assert_eq!(txs[0].hash, keccak256(&txs[0].raw));
     assert_eq!(encode_call(&Call::NoOp).1, Bytes::new());
+}
+
+/// Where the contracts keep the payment of an expired task, the one way back is to cancel what
+/// nobody has taken; what a provider has touched stays.
+#[tokio::test]
+async fn a_cancel_is_the_way_back_of_an_expired_task_until_a_provider_touches_it() {
+    let switches = Switches { keeps_expired_escrow: true, ..Switches::default() };
+    let knobs = Knobs { providers: 1, ..Knobs::default() };
+    let net = Net::of((knobs, Genesis { switches, ..genesis() }), &Network::devnet());
+    let cursor = net.head().await;
+    let txs = net.sign(vec![net.publication(coins(1), 60), net.publication(coins(2), 60)]).await;
+    net.deliver(&txs);
+    let tasks = published(&net.page(&[cursor]).await.sightings);
+    net.hands.0.fetch_add(61, Ordering::Relaxed);
+    let frozen = net.chain.vault_of(net.wallet).await.unwrap().frozen;
+    assert_eq!(frozen, coins(3), "nobody gives it back by itself");
+
+    let cancel = |task| Call::CancelTask { task };
+    assert!(net.chain.estimate(net.wallet, cancel(tasks[0])).await.is_ok());
+    let canceled = net.sign(vec![cancel(tasks[0])]).await;
+    net.deliver(&canceled);
+    let again = net.chain.estimate(net.wallet, cancel(tasks[0])).await;
+    let Err(ChainError::Reverted { reason, .. }) = again else { panic!("{again:?}") };
+    assert_eq!(reason, Revert::AlreadyFinalized);
+    let vault = net.chain.vault_of(net.wallet).await.unwrap();
+    assert_eq!(vault.frozen, coins(2), "one came back, the other waits for its own cancel");
 }

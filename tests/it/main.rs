@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod abi;
+mod again;
 mod architecture;
 mod bad_files;
 mod bad_items;
@@ -25,6 +26,7 @@ mod lost;
 mod model;
 mod money;
 mod only;
+mod reclaim;
 mod runs;
 mod saved_plans;
 mod streams;

@@ -111,10 +111,23 @@ fn a_second_process_on_the_same_run_is_refused() {
     let project = with_rows(5);
     let mut run = project.start(&["run", "--devnet", "latency=30s", "--progress", "plain"]);
     run.until("started");
+    let list = project.run(&["status"]).exits(0);
+    assert!(list.stdout.contains(" running "), "{}", list.stdout);
+    list.says(&["Next: ogflow status r-", "--watch"]);
+    let one = project.run(&["status", "latest"]).exits(0).prints(&[" RUNNING  rows"]);
+    assert!(!one.stderr.contains("ogflow resume"), "{}", one.stderr);
     let ran = project.run(&["resume"]).exits(75);
     assert!(ran.stderr.contains("another process"), "{}", ran.stderr);
     project.run(&["run", "--new"]).exits(75);
     run.kill();
+    let list = project.run(&["status"]).exits(0);
+    assert!(list.stdout.contains(" stopped ") && !list.stdout.contains(" running "), "{list:?}");
+    list.says(&["Next: ogflow resume r-"]);
+    project.run(&["status", "latest"]).exits(0).prints(&[" STOPPED  rows"]);
+    let list = project.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(list["runs"][0]["state"], "stopped");
+    let one = project.run(&["status", "latest", "--json"]).exits(0).json();
+    assert_eq!(one["state"], "stopped");
 }
 
 #[test]

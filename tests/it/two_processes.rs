@@ -80,6 +80,31 @@ fn locks(player: &Player) -> Vec<std::path::PathBuf> {
     locks
 }
 
+/// The journal of a machine that died, or that still works, and of which nobody here can tell.
+#[test]
+fn a_lease_of_another_machine_is_left_alone_until_one_says_that_it_is_gone() {
+    let lab = Lab::up(&["--latency", "0ms..200ms"], 6, 1);
+    let player = lab.dozen(0);
+    begun(&player).kill();
+    let database = player.project.path().join(".ogflow/ogflow.db");
+    let lane = rusqlite::Connection::open(&database).unwrap();
+    let elsewhere = r#"{"machine":"elsewhere","boot":"another","pid":7}"#;
+    assert_eq!(lane.execute("UPDATE lane SET holder = ?1", [elsewhere]).unwrap(), 1);
+    drop(lane);
+    let before = lab.bought(&player);
+    let words = ["E0921", "process 7 on machine `elsewhere`", "--take-over"];
+    player.act("resume").exits(75).says(&words);
+    player.project.run(&["run", "--new", "--yes"]).exits(75).says(&words);
+    assert_eq!(lab.bought(&player), before, "nothing was published");
+    let taken = player.project.run(&["resume", "--yes", "--take-over"]).exits(0);
+    taken.says(&["Taking over from process 7 on machine `elsewhere`"]);
+    lab.audit(&player, DOZEN);
+    // Of a run that has ended nobody holds anything.
+    let lane = rusqlite::Connection::open(&database).unwrap();
+    let holder: String = lane.query_row("SELECT holder FROM lane", [], |row| row.get(0)).unwrap();
+    assert_eq!(holder, "");
+}
+
 /// A holder is stopped, somebody removes its lock files and goes on, and the holder wakes up in the
 /// middle or afterwards: its next append is refused.
 #[test]

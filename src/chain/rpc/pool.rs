@@ -47,7 +47,8 @@ impl Pool {
         }
     }
 
-    /// Runs a whole read on one endpoint; on the next one, from its start, if that is unreachable.
+    /// Runs a whole read on one endpoint; on the next one, from its start, if that is unreachable
+    /// or behind.
     pub(in crate::chain) async fn over<T, F>(
         &self,
         read: impl Fn(Arc<Endpoint>) -> F + Send,
@@ -61,8 +62,10 @@ impl Pool {
             let result = read(Arc::clone(&endpoint)).await;
             left -= 1;
             match result {
-                Err(ChainError::Unreachable { .. }) if left > 0 => self.leave(&endpoint),
-                Err(error @ ChainError::Unreachable { .. }) => {
+                Err(ChainError::Unreachable { .. } | ChainError::Behind { .. }) if left > 0 => {
+                    self.leave(&endpoint);
+                }
+                Err(error @ (ChainError::Unreachable { .. } | ChainError::Behind { .. })) => {
                     self.leave(&endpoint);
                     return Err(error);
                 }

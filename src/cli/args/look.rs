@@ -307,6 +307,16 @@ pub enum VaultCommand {
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
+    /// Take payments of expired tasks back, where the contracts let a client do it.
+    #[command(after_long_help = "Examples:\n  ogflow vault reclaim --network testnet")]
+    Reclaim {
+        /// Skip the question.
+        #[arg(short, long)]
+        yes: bool,
+        /// Read the keystore's password from a file.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
     /// Words of later versions.
     #[command(external_subcommand)]
     Other(Vec<OsString>),

@@ -160,6 +160,19 @@ fn amount(text: &str) -> Result<Wei, String> {
     Wei::parse(text).map_err(|error| format!("{error}; {}", error.hint()))
 }
 
+/// A raise as clap takes it, in thousandths: `20%` is 200.
+fn raise(text: &str) -> Result<u32, String> {
+    let bad = || format!("`{text}` is not a percent from 0.1% to 100%; write `20%` or `0.5%`");
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let (whole, tenth) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(tenth) || tenth.len() != 1 {
+        return Err(bad());
+    }
+    let permille = format!("{whole}{tenth}").parse().map_err(|_| bad())?;
+    if (1..=1000).contains(&permille) { Ok(permille) } else { Err(bad()) }
+}
+
 /// A span of time, as clap takes it.
 pub(super) fn span(text: &str) -> Result<std::time::Duration, String> {
     parse_duration(text).map_err(|error| format!("{error}; {}", error.hint()))
@@ -173,6 +186,14 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_raise_is_a_percent_with_at_most_one_decimal() {
+        assert_eq!(["20%", "20", "0.5%", "100%"].map(raise), [Ok(200), Ok(200), Ok(5), Ok(1000)]);
+        for text in ["", "%", "0%", "100.1%", "-5%", "1.25%", "1e2%", "0.02 OGPU"] {
+            assert!(raise(text).is_err(), "{text}");
+        }
     }
 
     #[test]

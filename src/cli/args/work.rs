@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::super::settings::{ProgressChoice, Show};
-use super::{amount, span};
+use super::{amount, raise, span};
 use crate::units::Wei;
 
 /// `init`
@@ -189,8 +189,9 @@ pub struct RunArgs {
 
 /// `resume`
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
-    after_long_help = "Examples:\n  ogflow resume\n  ogflow resume r-7f3k --max-spend \"12 OGPU\""
+    after_long_help = "Examples:\n  ogflow resume\n  ogflow resume r-7f3k --max-spend \"12 OGPU\"\n  ogflow resume latest --retry-failed --raise 20%"
 )]
 pub struct ResumeArgs {
     /// The run: its id, the start of it, or `latest`.
@@ -204,6 +205,18 @@ pub struct ResumeArgs {
     /// Go on with the stored plan although the pipeline was edited.
     #[arg(long)]
     pub as_recorded: bool,
+    /// Publish what failed unpaid once more, also in a run that has ended.
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Raise the payment of what is not published yet, up to the budget's ceiling for one.
+    #[arg(long, value_name = "PCT", value_parser = raise)]
+    pub raise: Option<u32>,
+    /// Go on although another machine held the run: it must be gone for good.
+    #[arg(long)]
+    pub take_over: bool,
+    /// Go on although a contract has the code with this hash now.
+    #[arg(long, value_name = "HASH")]
+    pub accept_code: Vec<alloy::primitives::B256>,
     /// The devnet.
     #[command(flatten)]
     pub devnet: KnobArgs,

@@ -24,7 +24,7 @@ use super::watch::Manner;
 use super::{devnet, question, resume, runs, suggest};
 use crate::chain::Chain;
 use crate::driver::preflight;
-use crate::driver::{Begin, Finish, facts};
+use crate::driver::{Begin, Consent, Finish, facts};
 use crate::engine::{CancelScope, RunHeader, RunOutcome};
 use crate::report::layout::Coin;
 use crate::store::LaneKey;
@@ -84,12 +84,16 @@ struct Order<'a> {
 
 impl Order<'_> {
     async fn go(self, run: &RunId) -> Result<Exit, Failure> {
-        let (settings, header) = (self.settings, &self.header);
+        let settings = self.settings;
         let state = StatePlace::open(settings)?;
-        let lock = state.lock_wallet(settings, &self.connection, &LaneKey::of(header))?;
-        let found = self.connection.chain.guard().await.map_err(|error| of_chain(&error))?;
-        preflight::same_chain(header, &found).map_err(|error| of_driver(&error))?;
+        let lock = state.lock_wallet(settings, &self.connection, &LaneKey::of(&self.header))?;
         let (before, lane) = self.record(&state, run)?;
+        let mut header = self.header.clone();
+        header.code = before.accepted_code().unwrap_or(header.code);
+        let header = &header;
+        let found = self.connection.chain.guard().await.map_err(|error| of_chain(&error))?;
+        preflight::same_chain(header, &found, &Consent::default())
+            .map_err(|error| of_driver(&error))?;
         let scope = self.scope(&before)?;
         let look = Look::take(&self.connection, header, (&before, &lane), &scope).await?;
         let coin = Coin::of(&self.connection.network);

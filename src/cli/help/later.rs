@@ -6,16 +6,12 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::cli::failure::Failure;
 
 /// Each flag with what does the job today.
-const FLAGS: [(&str, &str); 11] = [
+const FLAGS: [(&str, &str); 7] = [
     ("--explain", "every task of a plan is new: outputs are not reused yet"),
     ("--no-cache", "outputs are not reused yet, so there is nothing to switch off"),
     ("--canary", "`--limit N` runs the first items only, for a look before the rest"),
     ("--secret-file", "secrets have no use yet"),
-    ("--retry-failed", "a new run with `--limit` or another file of items does it"),
-    ("--raise", "`retry: { raise: PCT }` in the step raises the price of further rounds"),
     ("--from-chain", "`ogflow resume` reads the chain for what its journal knows"),
-    ("--accept-code", "`ogflow explain E0912` tells what to do"),
-    ("--take-over", "locks are of this machine, and end with their process"),
     ("--all", "`ogflow -C FOLDER status` shows another project"),
     ("--fix", "`ogflow check` says what to write"),
 ];

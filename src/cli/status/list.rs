@@ -7,18 +7,29 @@ use super::super::args::RowFormat;
 use super::super::failure::{Exit, Failure};
 use super::super::settings::Settings;
 use super::super::table::Table;
-use super::super::{clock, errors, resume, select, watch};
+use super::super::{clock, errors, resume, runs, select, watch};
+use crate::engine::RunOutcome;
 use crate::report::layout;
-use crate::store::{RunRow, Views};
+use crate::store::{RunRow, RunState, StateFolder, Views};
 use crate::units::{Timestamp, Wei};
 
 /// A run in the list.
 struct Listed {
     row: RunRow,
     figures: Value,
+    /// Whether a process works on it.
+    live: bool,
 }
 
 impl Listed {
+    /// Where it stands; a run whose process has died has stopped, whatever its last word was.
+    fn state(&self) -> &'static str {
+        match self.row.state {
+            RunState::Running if !self.live => RunState::Ended(RunOutcome::Stopped).word(),
+            state @ (RunState::Running | RunState::Ended(_)) => state.word(),
+        }
+    }
+
     fn count(&self, name: &str) -> u64 {
         self.figures[name].as_u64().unwrap_or(0)
     }
@@ -62,7 +73,7 @@ impl Listed {
             "run": self.row.run,
             "pipeline": self.row.pipeline,
             "network": self.row.network,
-            "state": self.row.state.word(),
+            "state": self.state(),
             "started_at": layout::rfc3339(self.row.started_at),
         });
         if let (Value::Object(out), Value::Object(figures)) = (&mut out, &self.figures) {
@@ -95,7 +106,7 @@ pub(super) fn nothing(settings: &Settings, form: RowFormat) -> Result<Exit, Fail
 /// # Errors
 /// When the journal cannot be read.
 pub(super) fn list(
-    views: &Views,
+    (views, folder): (&Views, &StateFolder),
     settings: &Settings,
     (form, fields): (RowFormat, &[String]),
     limit: Option<usize>,
@@ -107,7 +118,8 @@ pub(super) fn list(
             Ok(figures) if figures.is_object() => figures,
             Ok(_) | Err(_) => watch::figures(resume::read_history(views, &row.run)?.tally()),
         };
-        listed.push(Listed { row, figures });
+        let live = runs::is_live(folder, &row.run)?;
+        listed.push(Listed { row, figures, live });
     }
     let ui = &settings.ui;
     match form {
@@ -130,8 +142,11 @@ pub(super) fn list(
         RowFormat::Table => ui.out(&table(&listed, clock::now()).draw(ui))?,
         RowFormat::Wide => ui.out(&wide(&listed, clock::now()).draw(ui))?,
     }
-    if let Some(open) = listed.iter().find(|it| it.row.state.is_unfinished()) {
-        ui.next(&format!("ogflow resume {}", open.row.run));
+    let mut open = listed.iter().filter(|it| it.row.state.is_unfinished());
+    if let Some(stopped) = open.clone().find(|it| !it.live) {
+        ui.next(&format!("ogflow resume {}", stopped.row.run));
+    } else if let Some(live) = open.next() {
+        ui.next(&format!("ogflow status {} --watch", live.row.run));
     }
     Ok(Exit::Done)
 }
@@ -155,7 +170,7 @@ fn table(listed: &[Listed], now: Timestamp) -> Table {
             it.row.run.to_string(),
             it.row.pipeline.clone(),
             it.row.network.clone(),
-            it.row.state.word().to_owned(),
+            it.state().to_owned(),
             it.tasks(),
             format!("{} / {}", it.spent().coins_rounded(2), it.cap()),
             locked,
@@ -177,7 +192,7 @@ fn wide(listed: &[Listed], now: Timestamp) -> Table {
             it.row.run.to_string(),
             it.row.pipeline.clone(),
             it.row.network.clone(),
-            it.row.state.word().to_owned(),
+            it.state().to_owned(),
             it.tasks(),
             it.count("failed").to_string(),
             it.wei("paid_wei").coins(),
@@ -215,7 +230,7 @@ fn csv(listed: &[Listed]) -> Result<String, Failure> {
             it.row.run.to_string(),
             it.row.pipeline.clone(),
             it.row.network.clone(),
-            it.row.state.word().to_owned(),
+            it.state().to_owned(),
             layout::rfc3339(it.row.started_at),
             it.count("tasks").to_string(),
             it.count("confirmed").to_string(),

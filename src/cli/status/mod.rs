@@ -33,7 +33,7 @@ pub fn status(args: &StatusArgs, settings: &Settings) -> Result<Exit, Failure> {
         return list::nothing(settings, form);
     };
     if args.run.is_none() && !args.tasks && !following {
-        return list::list(&views, settings, (form, &fields), args.limit);
+        return list::list((&views, &folder), settings, (form, &fields), args.limit);
     }
     let run = match &args.run {
         Some(text) => runs::resolve(&views, text)?,

@@ -7,7 +7,7 @@ use super::super::failure::{Exit, Failure};
 use super::super::filter::{self, Filter};
 use super::super::history::History;
 use super::super::settings::Settings;
-use super::super::{clock, errors, resume, select, suggest, watch};
+use super::super::{clock, errors, resume, runs, select, suggest, watch};
 use super::tasks;
 use crate::engine::{Event, RunHeader, Verdict};
 use crate::report::layout::{self, Coin};
@@ -41,8 +41,9 @@ impl Shown<'_> {
             return Ok(Exit::Done);
         }
         if self.is_table() {
-            let at = history.tally().outcome().map_or_else(clock::now, |_| self.last_at(run));
-            let ending = Ending { at, ..Ending::default() };
+            let live = runs::is_live(self.folder, run)?;
+            let at = if live { clock::now() } else { self.last_at(run) };
+            let ending = Ending { at, live, ..Ending::default() };
             let lines = report::summary::end(history.tally(), &ending, super::super::look(ui));
             ui.out(&lines.join("\n"))?;
             ui.talk(&format!(
@@ -50,7 +51,11 @@ impl Shown<'_> {
                 header.pipeline,
                 self.folder.path().display()
             ));
-            ui.next(&format!("ogflow status {run} --tasks"));
+            let row = self.views.run(run).map_err(|error| errors::of_store(&error))?;
+            ui.next(&match row.state.is_unfinished() && !live {
+                true => format!("ogflow resume {run}"),
+                false => format!("ogflow status {run} --tasks"),
+            });
             return Ok(Exit::Done);
         }
         let document = self.document(&header, &history)?;
@@ -90,7 +95,8 @@ impl Shown<'_> {
         out["pipeline"] = json!(header.pipeline);
         out["network"] = json!(header.network.name);
         out["chain_id"] = json!(header.network.chain_id);
-        out["state"] = json!(report::summary::state(tally).to_lowercase());
+        let live = runs::is_live(self.folder, &header.run)?;
+        out["state"] = json!(report::summary::state(tally, live).to_lowercase());
         out["started_at"] = json!(layout::rfc3339(header.started_at));
         out["signer"] = json!(header.signer.to_string());
         out["payer"] = json!(header.payer.to_string());
@@ -271,6 +277,9 @@ fn happening(id: TaskId, event: &Event, coin: &Coin) -> Option<String> {
         Event::ExpiryPassed { task } if own(task) => "expired".to_owned(),
         Event::RoundOpened { task, round, payment, .. } if own(task) => {
             format!("round {round}     for {}", coin.exact(*payment))
+        }
+        Event::TaskReopened { task, round, payment, .. } if own(task) => {
+            format!("round {round}     for {}, asked for by `--retry-failed`", coin.exact(*payment))
         }
         Event::TaskDone { task, .. } if own(task) => "done".to_owned(),
         _ => return None,

@@ -128,7 +128,12 @@ async fn an_observer_that_fails_is_left_out_and_the_run_goes_on() {
     };
     let mut past = Vec::new();
     let mut counts = |it: Told<'_>| past.push(it.past);
-    let begin = Begin::Resume { run: Scene::run_id(), cap: None };
+    let begin = Begin::Resume {
+        run: Scene::run_id(),
+        cap: None,
+        wishes: Wishes::default(),
+        consent: Consent::default(),
+    };
     let finish = scene.drive(begin, vec![&mut panics, &mut counts]).await.unwrap();
     assert_eq!(finish.outcome, RunOutcome::Done);
     assert_eq!(*told.lock().unwrap(), 1);
@@ -214,7 +219,7 @@ async fn another_chain_or_another_wallet_history_publishes_nothing() {
     let mut scene = Scene::new();
     scene.signals = vec![(2, Signal::Interrupt), (1, Signal::Interrupt)];
     drop(scene.start().await.unwrap_err());
-    let sends = held(&scene.chain.state).sends;
+    let published = held(&scene.chain.state).published().len();
 
     held(&scene.chain.state).genesis = Some(B256::ZERO);
     let error = scene.resume().await.unwrap_err();
@@ -222,9 +227,40 @@ async fn another_chain_or_another_wallet_history_publishes_nothing() {
 
     held(&scene.chain.state).genesis = Some(GENESIS);
     held(&scene.chain.state).foreign = 50;
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Quarantined);
+    assert_eq!(held(&scene.chain.state).published().len(), published, "nothing new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_journal_buys_nothing_again_though_a_new_run_moved_its_wallet_on() {
+    let mut scene = Scene::new();
+    held(&scene.disk).failing = Some(2);
+    drop(scene.start().await.unwrap_err());
+    let old = scene.journal.inner.clone();
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
+    let bought = scene.bought().len();
+
+    scene.journal.inner = old;
+    let other = RunId::from_random(6);
+    assert_eq!(scene.start_as(other).await.unwrap().outcome, RunOutcome::Done);
+    assert_eq!(scene.bought().len(), 2 * bought, "a new run is a new payment");
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Quarantined);
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Quarantined, "it stays so");
+    assert_eq!(scene.bought().len(), 2 * bought);
+}
+
+#[tokio::test(start_paused = true)]
+async fn signed_bytes_that_are_lost_stop_a_resume_before_anything_else() {
+    let mut scene = Scene::new();
+    held(&scene.disk).fails_published = true;
+    drop(scene.start().await.unwrap_err());
+    let sends = held(&scene.chain.state).sends;
+    held(&scene.disk).loses_bytes = true;
     let error = scene.resume().await.unwrap_err();
-    assert!(matches!(error, DriverError::WalletMoved { .. }), "{error:?}");
+    assert!(matches!(error, DriverError::BytesLost { .. }), "{error:?}");
     assert_eq!(held(&scene.chain.state).sends, sends);
+    held(&scene.disk).loses_bytes = false;
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,4 +287,35 @@ async fn a_new_run_waits_for_one_that_holds_a_nonce_without_bytes() {
     assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
     assert_eq!(scene.start_as(other).await.unwrap().outcome, RunOutcome::Done);
     assert_eq!(scene.bought().len(), 22);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_code_is_refused_until_it_is_accepted_and_is_recorded_then() {
+    let (first, second) = (B256::repeat_byte(0xc1), B256::repeat_byte(0xc2));
+    let mut scene = Scene::new();
+    scene.signals = vec![(2, Signal::Interrupt), (1, Signal::Interrupt)];
+    drop(scene.start().await.unwrap_err());
+    let sends = held(&scene.chain.state).sends;
+
+    held(&scene.chain.state).controller = Some(first);
+    for refused in [scene.resume().await, scene.resume_accepting(second).await] {
+        let error = refused.unwrap_err();
+        let DriverError::CodeChanged { change, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((change.contract, change.is), ("Controller", first));
+        assert!(error.hint().unwrap().contains(&format!("--accept-code {first}")));
+    }
+    assert_eq!(held(&scene.chain.state).sends, sends);
+
+    scene.signals = vec![(2, Signal::Interrupt), (1, Signal::Interrupt)];
+    drop(scene.resume_accepting(first).await.unwrap_err());
+    let accepted =
+        |event: &Event| matches!(event, Event::CodeAccepted { code } if code[1] == first);
+    assert_eq!(held(&scene.disk).events.iter().filter(|event| accepted(event)).count(), 1);
+    // What was accepted needs no flag any more, and only that.
+    held(&scene.chain.state).controller = Some(second);
+    let error = scene.resume().await.unwrap_err();
+    assert!(matches!(error, DriverError::CodeChanged { .. }), "{error:?}");
+    held(&scene.chain.state).controller = Some(first);
+    assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
+    assert_eq!(scene.bought(), all_of_it());
 }

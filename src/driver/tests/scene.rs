@@ -41,7 +41,7 @@ pub(super) struct Scene {
     blobs: Blobs,
     pub(super) chain: Arc<Stage>,
     pub(super) content: Arc<MemoryContent>,
-    journal: Watched,
+    pub(super) journal: Watched,
     pub(super) disk: Shared<Disk>,
     pub(super) signals: Vec<(u64, Signal)>,
     pub(super) detach: bool,
@@ -114,7 +114,23 @@ impl Scene {
     }
 
     pub(super) async fn resume(&mut self) -> Result<Finish, DriverError> {
-        self.drive(Begin::Resume { run: Self::run_id(), cap: None }, Vec::new()).await
+        self.drive(
+            Begin::Resume {
+                run: Self::run_id(),
+                cap: None,
+                wishes: Wishes::default(),
+                consent: Consent::default(),
+            },
+            Vec::new(),
+        )
+        .await
+    }
+
+    /// Goes on, and answers for this code.
+    pub(super) async fn resume_accepting(&mut self, code: B256) -> Result<Finish, DriverError> {
+        let (run, wishes) = (Self::run_id(), Wishes::default());
+        let consent = Consent { take_over: false, code: vec![code] };
+        self.drive(Begin::Resume { run, cap: None, wishes, consent }, Vec::new()).await
     }
 
     pub(super) async fn drive<'a>(

@@ -44,6 +44,10 @@ pub(super) struct Disk {
     pub(super) failing: Option<usize>,
     /// The next append that brings signed bytes fails.
     pub(super) fails_signed: bool,
+    /// The next append that tells of a published task fails.
+    pub(super) fails_published: bool,
+    /// What a lease gives back lacks its last version.
+    pub(super) loses_bytes: bool,
 }
 
 pub(super) type Shared<T> = Arc<Mutex<T>>;
@@ -71,12 +75,17 @@ impl Journal for Watched {
         let mut disk = held(&self.disk);
         disk.appends += 1;
         let fails_signed = disk.fails_signed && !batch.signed.is_empty();
-        if fails_signed || disk.failing == Some(disk.appends) {
-            disk.fails_signed = false;
+        let published = |event: &Event| matches!(event, Event::TaskPublished { .. });
+        let fails_published = disk.fails_published && batch.events.iter().any(published);
+        if fails_signed || fails_published || disk.failing == Some(disk.appends) {
+            (disk.fails_signed, disk.fails_published) = (false, false);
             let source = std::io::Error::other("the disk is broken");
             return Err(StoreError::Io { path: "journal".into(), source });
         }
-        let appended = self.inner.append(batch)?;
+        let mut appended = self.inner.append(batch)?;
+        if disk.loses_bytes && batch.signed.is_empty() {
+            drop(appended.durable.pop());
+        }
         disk.signed.extend(batch.signed.iter().map(|tx| tx.hash));
         disk.outputs.extend(batch.outputs.iter().map(|(hash, body)| (*hash, body.to_vec())));
         for event in batch.events {
@@ -114,6 +123,8 @@ pub(super) struct State {
     /// Transactions of the wallet that are not ours.
     pub(super) foreign: u64,
     pub(super) genesis: Option<B256>,
+    /// The code of the controller, if it is not what it was.
+    pub(super) controller: Option<B256>,
 }
 
 struct Block {
@@ -229,7 +240,12 @@ impl Chain for Stage {
         Ok(ChainFacts {
             chain_id: Network::devnet().chain_id,
             genesis: state.genesis.unwrap_or(GENESIS),
-            code: CodeHashes { nexus: CODE, controller: CODE, terminal: CODE, vault: CODE },
+            code: CodeHashes {
+                nexus: CODE,
+                controller: state.controller.unwrap_or(CODE),
+                terminal: CODE,
+                vault: CODE,
+            },
             client: Untrusted::from("stage"),
             head,
             head_time: ChainTime::from_secs(1_000 + head.number),

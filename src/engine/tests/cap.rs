@@ -55,6 +55,17 @@ fn a_cap_that_ends_anywhere_pays_for_the_confirm_of_all_that_it_let_be_published
 }
 
 #[test]
+fn a_cap_that_suffices_once_the_gas_of_what_was_published_is_known_is_not_reached() {
+    // Every publication costs one less than was held for it.
+    let mut world = World::manual(2, Faults::none(), 12 * TASK - 11);
+    world.chain.silent_items = (0..world.width(0)).map(|item| TaskId::new(0, item)).collect();
+    while world.publications() < world.items() {
+        assert!(world.step(), "stopped after {}", world.publications());
+    }
+    assert_eq!(world.count(|event| matches!(event, Event::BudgetReached { .. })), 0);
+}
+
+#[test]
 fn a_cap_of_exactly_what_everything_takes_lets_the_run_finish() {
     let mut world = World::manual(2, Faults::none(), 12 * TASK);
     assert_eq!(world.run(), RunOutcome::Done);
@@ -163,7 +174,7 @@ fn a_later_look_at_the_wallet_does_not_free_what_is_kept_for_confirms() {
 
 #[test]
 fn while_a_confirm_waits_nothing_new_is_tried_and_the_budget_is_not_called_reached() {
-    let mut world = published(13, 20_000, 6, 150);
+    let mut world = published(14, 20_000, 6, 150);
     let first = world.journal.iter().find_map(|(_, event)| {
         if let Event::SlotReserved { task, .. } = event { Some(*task) } else { None }
     });

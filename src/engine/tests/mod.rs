@@ -3,6 +3,7 @@
 //! After every step the invariants are checked by the world's own books, never by the engine's
 //! alone.
 
+mod again;
 mod branch;
 mod cancel;
 mod cap;
@@ -11,7 +12,7 @@ mod world;
 use world::{Faults, World};
 
 use super::step::Mark;
-use super::{Event, Input, Outcome, RunOutcome, Timer};
+use super::{Event, Input, Outcome, RunOutcome, Stale, Timer};
 use crate::units::{BlockRef, LogPage, LogRead, SendOutcome, TaskId, Timestamp, Wei};
 use alloy::primitives::Address;
 
@@ -246,6 +247,33 @@ fn a_deposit_goes_through_a_slot_of_its_own_once_and_ends_the_run_when_it_is_fin
         assert_eq!(world.run(), RunOutcome::Done);
         assert_eq!(world.transactions(), 1);
     }
+}
+
+#[test]
+fn stale_tasks_are_taken_back_through_a_slot_each_once() {
+    for (seed, chaos) in [(30, Faults::none()), (31, Faults::all()), (32, Faults::all())] {
+        let mut world = World::without_steps(seed, chaos);
+        let stale = |byte| Stale { task: Address::repeat_byte(byte), gas_limit: world::GAS };
+        let tasks: Vec<Stale> = (1..=11).map(stale).collect();
+        world.feed(Input::Reclaim { tasks: tasks.clone() });
+        world.feed(Input::Reclaim { tasks });
+        world.check_replay();
+        assert_eq!(world.run(), RunOutcome::Done, "seed {seed}");
+        world.check_replay();
+        assert_eq!(world.transactions(), 11, "seed {seed}");
+        let ledger = world.engine.ledger();
+        assert_eq!((ledger.reserved, ledger.escrowed), (Wei::ZERO, Wei::ZERO), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_takes_more_gas_than_the_cap_allows_is_not_taken_back() {
+    let mut world = World::without_steps(33, Faults::none());
+    world.resume(Some(Wei::from_u128(1)));
+    let stale = Stale { task: Address::repeat_byte(1), gas_limit: world::GAS };
+    world.feed(Input::Reclaim { tasks: vec![stale] });
+    assert_eq!(world.run(), RunOutcome::PausedBudget);
+    assert_eq!(world.transactions(), 0);
 }
 
 #[test]

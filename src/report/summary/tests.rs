@@ -6,6 +6,7 @@ use serde_json::json;
 fn ending() -> Ending {
     Ending {
         at: at(2001),
+        live: false,
         predicted_gas: Some(ogpu("0.005")),
         allowed: vec![Allowance::PerTenThousand(500); 2],
         outputs: vec![
@@ -91,6 +92,19 @@ fn items_that_a_failed_run_never_published_are_counted() {
 }
 
 #[test]
+fn a_run_whose_process_died_has_stopped_and_says_what_is_left() {
+    let tally = until(&story(Network::mainnet()), 42);
+    let shown = |live| {
+        let ending = Ending { at: at(42), live, ..Ending::default() };
+        end(&tally, &ending, Look::default()).join("\n")
+    };
+    assert!(shown(true).starts_with(" RUNNING  review-digest"), "{}", shown(true));
+    assert!(!shown(true).contains("has not begun"), "{}", shown(true));
+    assert!(shown(false).starts_with(" STOPPED  review-digest"), "{}", shown(false));
+    assert!(shown(false).contains(" digest has not begun"), "{}", shown(false));
+}
+
+#[test]
 fn stopping_says_what_is_open_and_how_to_go_on() {
     let lines = stopping(&until(&story(Network::mainnet()), 42), Duration::from_secs(30));
     assert_eq!(
@@ -105,7 +119,7 @@ fn stopping_says_what_is_open_and_how_to_go_on() {
 
 #[test]
 fn a_resumed_run_counts_its_tasks_by_what_becomes_of_them() {
-    let lines = standing(&until(&story(Network::mainnet()), 50), at(650));
+    let lines = standing(&until(&story(Network::mainnet()), 50), at(650), 0);
     assert_eq!(
         lines,
         [
@@ -118,7 +132,23 @@ fn a_resumed_run_counts_its_tasks_by_what_becomes_of_them() {
 }
 
 #[test]
+fn a_round_that_waits_for_its_moment_is_not_published_now() {
+    let lines = standing(&until(&story(Network::mainnet()), 1900), at(1901), 0).join("\n");
+    assert!(lines.contains("1  between two rounds  published anew, the first in 4 s"), "{lines}");
+    assert!(!lines.contains("not yet published"), "{lines}");
+    let lines = standing(&until(&story(Network::mainnet()), 1900), at(1905), 0).join("\n");
+    assert!(lines.contains("1  not yet published  published as there is room"), "{lines}");
+}
+
+#[test]
+fn what_is_tried_again_is_told_apart_from_what_stays_failed() {
+    let lines = standing(&until(&story(Network::mainnet()), 2001), at(2002), 1).join("\n");
+    assert!(lines.contains(" 1  failed             nothing to do"), "{lines}");
+    assert!(lines.contains(" 1  failed             published anew"), "{lines}");
+}
+
+#[test]
 fn a_run_that_never_began_has_no_summary() {
     assert!(end(&Tally::new(), &ending(), Look::default()).is_empty());
-    assert!(standing(&Tally::new(), at(0)).is_empty());
+    assert!(standing(&Tally::new(), at(0), 0).is_empty());
 }

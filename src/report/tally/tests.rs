@@ -52,6 +52,30 @@ fn a_publication_that_the_chain_takes_back_is_not_locked_until_it_is_there_again
 }
 
 #[test]
+fn a_failed_task_that_is_tried_again_is_open_and_no_failure_any_more() {
+    let mut tally = until(&story(Network::testnet()), 2001);
+    let before = tally.total();
+    assert_eq!((before.failed, tally.failures().len()), (2, 2));
+    let (task, round) = (crate::units::TaskId::new(0, 2), crate::units::Round::FIRST.next());
+    let (after, payment) = (crate::engine::FailReason::Expired, ogpu("0.011"));
+    for event in [
+        Event::RunResumed { epoch: 2, cap: None },
+        Event::StepReopened { step: 0 },
+        Event::TaskReopened { task, round, after, payment },
+        Event::StepReopened { step: 1 },
+    ] {
+        tally.apply(Fact { at: at(2100), event: &event });
+    }
+    let total = tally.total();
+    assert_eq!((total.failed, total.retried), (1, before.retried + 1));
+    assert_eq!(tally.failures().len(), 1);
+    let open = tally.task(task).expect("it is open again");
+    assert_eq!((open.round, open.payment, open.key.as_str()), (round, payment, "rev-3"));
+    assert!(tally.steps().all(|(_, step)| step.end.is_none()) && tally.outcome().is_none());
+    assert_eq!(total.published, before.published, "it still counts once");
+}
+
+#[test]
 fn gas_of_a_slot_that_belongs_to_no_task_counts_for_the_run_alone() {
     let mut tally = until(&story(Network::testnet()), 5);
     tally.apply(Fact { at: at(6), event: &final_ok(77, "0.5") });

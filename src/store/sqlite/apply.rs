@@ -13,7 +13,7 @@ use crate::units::{BlockRef, Nonce, Seq, SignedTx, Slot, TaskKey};
 use super::super::guards::{Change, SlotState, ended_by, purpose_word};
 use super::super::read::{self, RunKey, int, sql_error, uint};
 use super::super::views::RunState;
-use super::super::{Batch, LaneKey, Refusal, StoreError};
+use super::super::{Batch, LaneKey, LeaseHolder, Refusal, StoreError};
 use super::Body;
 
 /// A group that is being written.
@@ -78,7 +78,7 @@ impl Group<'_> {
         if lease {
             self.execute(
                 "UPDATE lane SET epoch = ?2, holder = ?3 WHERE id = ?1",
-                params![run.lane, int(self.batch.epoch), format!("pid {}", std::process::id())],
+                params![run.lane, int(self.batch.epoch), LeaseHolder::this_process().to_text()],
             )?;
         }
         Ok(())
@@ -156,6 +156,7 @@ impl Group<'_> {
     }
 
     fn end(&self, run: &RunKey, outcome: RunOutcome) -> Result<(), StoreError> {
+        self.execute("UPDATE lane SET holder = '' WHERE id = ?1", params![run.lane])?;
         self.set_state(run, RunState::Ended(outcome))
     }
 

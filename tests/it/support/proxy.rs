@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     DoubledRequest,
     /// The node gets the request late.
     Late(Duration),
+    /// Each code that is asked for ends in one more byte.
+    OtherCode,
 }
 
 /// One exchange, as a rule sees it.
@@ -138,9 +140,13 @@ async fn tamper(
         | Fault::Silence
         | Fault::Page(_)
         | Fault::CutReply(_)
+        | Fault::OtherCode
         | Fault::DoubledReply => {}
     }
-    let reply = ask(&mut ahead, request).await?;
+    let mut reply = ask(&mut ahead, request).await?;
+    if fault == Fault::OtherCode {
+        reply = other_code(&request.body, &reply);
+    }
     pass_on(caller, &reply, fault).await
 }
 
@@ -167,6 +173,7 @@ async fn pass_on(caller: &mut TcpStream, reply: &Message, fault: Fault) -> std::
         Fault::None
         | Fault::DoubledRequest
         | Fault::Late(_)
+        | Fault::OtherCode
         | Fault::Refused(_)
         | Fault::CutRequest(_) => reply.bytes(),
     };
@@ -237,6 +244,24 @@ fn refusals(body: &[u8], code: i32, text: &str) -> Value {
     };
     let refused: Vec<Value> = calls(body).iter().map(refuse).collect();
     if body.starts_with(b"[") { json!(refused) } else { json!(refused[0]) }
+}
+
+/// A reply in which every code has one more byte at its end.
+fn other_code(request: &[u8], reply: &Message) -> Message {
+    let asked: Vec<Value> = calls(request)
+        .into_iter()
+        .filter(|call| call["method"] == "eth_getCode")
+        .map(|call| call["id"].clone())
+        .collect();
+    if asked.is_empty() {
+        return Message { head: reply.head.clone(), body: reply.body.clone() };
+    }
+    let mut replies = calls(&reply.body);
+    for one in replies.iter_mut().filter(|one| asked.contains(&one["id"])) {
+        one["result"] = json!(format!("{}00", one["result"].as_str().unwrap()));
+    }
+    let body = if reply.body.starts_with(b"[") { json!(replies) } else { json!(replies[0]) };
+    Message { head: with_body(&body), body: Vec::new() }
 }
 
 fn doubled(body: &[u8]) -> Value {

@@ -23,8 +23,8 @@ use super::setting::{Mutation, Setting};
 use super::wire;
 use super::world::{Counts, Shared, World, held};
 use crate::chain::{Chain, ChainError, Endpoint, RpcChain, Signer};
-use crate::driver::{Begin, Clock, Drive, DriverError, Finish, Outputs, drive, preflight};
-use crate::engine::{CancelScope, RunOutcome};
+use crate::driver::{Begin, Clock, Consent, Drive, DriverError, Finish, Outputs, drive, preflight};
+use crate::engine::{CancelScope, RunOutcome, Wishes};
 use crate::store::{MemoryJournal, StoreError};
 use crate::units::{RunId, Secret, Timestamp, Wei};
 
@@ -201,7 +201,8 @@ async fn begin(
     if !held(world).books.events.is_empty() {
         let mut world = held(world);
         if !world.setting.cancels || world.books.is_given_up() {
-            return Ok(Begin::Resume { run: run_id(), cap });
+            let (wishes, consent) = (Wishes::default(), Consent::default());
+            return Ok(Begin::Resume { run: run_id(), cap, wishes, consent });
         }
         let discard = world.setting.dice.at("discard", 0).chance(250);
         world.books.cap = world.books.cap.map(|cap| cap.saturating_add(cancel_gas()));

@@ -18,7 +18,9 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256};
 
 use crate::engine::event::FORMAT;
-use crate::engine::{CancelScope, Effect, EffectKey, Engine, Event, Input, RunHeader, RunOutcome};
+use crate::engine::{
+    CancelScope, Effect, EffectKey, Engine, Event, Input, RunHeader, RunOutcome, Wishes,
+};
 use crate::plan::{
     Allowance, Edge, EdgeKind, Limits, OnExceed, OnPartial, RetryRule, Schedule, StepRule,
 };
@@ -163,7 +165,12 @@ impl World {
         };
         let header = world.header();
         world.feed(Input::Start(Box::new(header)));
-        world.feed(Input::Lane { wallet: WALLET, next_nonce: Nonce(0), open: vec![] });
+        world.feed(Input::Lane {
+            wallet: WALLET,
+            next_nonce: Nonce(0),
+            open: vec![],
+            foreign: None,
+        });
         world
     }
 
@@ -350,12 +357,16 @@ impl World {
     }
 
     pub(super) fn resume(&mut self, cap: Option<Wei>) {
+        self.resume_with(cap, Wishes::default());
+    }
+
+    pub(super) fn resume_with(&mut self, cap: Option<Wei>, wishes: Wishes) {
         self.cap = cap;
         self.out.clear();
         self.epoch += 1;
-        self.feed(Input::Resume { epoch: self.epoch, cap });
+        self.feed(Input::Resume { epoch: self.epoch, cap, wishes });
         let next_nonce = Nonce(self.chain.count());
-        self.feed(Input::Lane { wallet: WALLET, next_nonce, open: vec![] });
+        self.feed(Input::Lane { wallet: WALLET, next_nonce, open: vec![], foreign: None });
         for effect in self.engine.outstanding() {
             self.out.entry(effect.key()).or_insert(effect);
         }

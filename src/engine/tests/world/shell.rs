@@ -36,7 +36,7 @@ impl World {
             Effect::ReadItems { step, window } => {
                 Input::Items { step: *step, items: read_items(window) }
             }
-            Effect::Pin { task, round, key } => Input::Pinned {
+            Effect::Pin { task, round, key, .. } => Input::Pinned {
                 task: *task,
                 round: *round,
                 url: format!("http://devnet.invalid/ipfs/{key}"),
