@@ -279,8 +279,8 @@ impl Engine {
         if self.drained {
             return Some(RunOutcome::Stopped);
         }
-        let is_over = idle && self.steps.ended().is_some();
-        if quarantined && !is_over && self.only_foreign_left() {
+        // Though all may be collected: what used the foreign nonce is in no book of ours.
+        if quarantined && self.only_foreign_left() {
             return Some(RunOutcome::Quarantined);
         }
         if let Some(lack) = self.lack_for_deposit().or_else(|| self.lack_for_reclaim())

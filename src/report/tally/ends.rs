@@ -11,13 +11,7 @@ impl Tally {
     /// A task has ended.
     pub(super) fn done(&mut self, id: TaskId, outcome: &Outcome, at: Timestamp) {
         let Some(task) = self.open.remove(&id) else { return };
-        let unlocked = match outcome {
-            Outcome::Confirmed { .. } | Outcome::RejectedPaid { .. } | Outcome::Canceled => {
-                task.is_on_chain()
-            }
-            Outcome::Failed(_) | Outcome::Skipped => false,
-        };
-        if unlocked {
+        if outcome.paid().is_some() && task.is_on_chain() {
             self.money.locked = self.money.locked.saturating_sub(task.payment);
         }
         let paid = paid(outcome);
