@@ -270,10 +270,10 @@ impl Endpoint {
         }
         let Some(wait) = wait else {
             let endpoint = self.name.clone();
-            return Err(match fault {
-                Fault::Behind { height } => ChainError::Behind { endpoint, height },
-                fault => ChainError::Unreachable { endpoint, tries, fault },
-            });
+            if let Fault::Behind { height } = fault {
+                return Err(ChainError::Behind { endpoint, height });
+            }
+            return Err(ChainError::Unreachable { endpoint, tries, fault });
         };
         tokio::time::sleep(wait).await;
         Ok(())

@@ -195,6 +195,15 @@ fn difference(old: &str, new: &str) -> String {
     lines.join("\n")
 }
 
+/// Tells how the run stands, and what becomes of it; `tried` failed tasks get another round.
+fn tell(settings: &Settings, history: &History, tried: u64) {
+    let standing = report::summary::standing(history.tally(), clock::now(), tried);
+    settings.ui.talk(&standing.join("\n"));
+    if history.tally().is_canceled() {
+        settings.ui.say("The run was cancelled: nothing is published; what is open is collected.");
+    }
+}
+
 /// Goes on, with everything open and locked.
 ///
 /// # Errors
@@ -220,12 +229,8 @@ pub async fn go(
         header.code = now.code;
     }
     let coming = coming::Coming::of(&engine, &history, again.wishes);
-    let now = clock::now();
     let tried = coming.tried.len() as u64;
-    settings.ui.talk(&report::summary::standing(history.tally(), now, tried).join("\n"));
-    if history.tally().is_canceled() {
-        settings.ui.say("The run was cancelled: nothing is published; what is open is collected.");
-    }
+    tell(settings, &history, tried);
     coming.lines(&engine, history.tally().coin()).iter().for_each(|line| settings.ui.talk(line));
     if engine.outcome().is_some_and(coming::is_over) && tried == 0 {
         settings.ui.say(&format!("Nothing to try again in run {}.", again.run));

@@ -60,12 +60,10 @@ impl Reply {
     /// The end of a read that failed; of one that came to nodes that lag, which tells nothing, and
     /// is made again with the next look at everything.
     pub(super) fn not_read(keys: Vec<EffectKey>, error: ChainError) -> Self {
-        match error {
-            ChainError::Behind { .. } => {
-                Self { keys, inputs: Vec::new(), carry: Vec::new(), error: None }
-            }
-            error => Self::failed(keys, error),
+        if matches!(error, ChainError::Behind { .. }) {
+            return Self { keys, inputs: Vec::new(), carry: Vec::new(), error: None };
         }
+        Self::failed(keys, error)
     }
 
     pub(super) fn of(key: EffectKey, input: Result<Input, impl Into<DriverError>>) -> Self {

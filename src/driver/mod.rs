@@ -282,6 +282,22 @@ enum Cap {
     Above(Wei),
 }
 
+impl Cap {
+    /// The cap from now on of a run that stands as `engine` does.
+    fn of(self, engine: &Engine) -> Result<Option<Wei>, DriverError> {
+        let committed = engine.ledger().committed();
+        let cap = match self {
+            Self::Same => engine.cap(),
+            Self::New(cap) => cap,
+            Self::Above(more) => engine.cap().map(|cap| cap.max(committed.saturating_add(more))),
+        };
+        match cap.filter(|cap| *cap < committed && engine.cap() != Some(*cap)) {
+            Some(cap) => Err(DriverError::CapTooLow { cap, committed }),
+            None => Ok(cap),
+        }
+    }
+}
+
 impl Past {
     /// Whether nothing is left to resume.
     fn is_over(&self, outcome: RunOutcome) -> bool {
@@ -343,18 +359,7 @@ impl Past {
         if let Some(error) = broken {
             return Err(error.into());
         }
-        let cap = match cap {
-            Cap::Same => engine.cap(),
-            Cap::New(cap) => cap,
-            Cap::Above(more) => {
-                let needed = engine.ledger().committed().saturating_add(more);
-                engine.cap().map(|cap| cap.max(needed))
-            }
-        };
-        let committed = engine.ledger().committed();
-        if let Some(cap) = cap.filter(|cap| *cap < committed && engine.cap() != Some(*cap)) {
-            return Err(DriverError::CapTooLow { cap, committed });
-        }
+        let cap = cap.of(&engine)?;
         // The code that was accepted since it began is that of the engine's header.
         let header = engine.header().cloned().map_or(loaded.header, Box::new);
         Ok(Self {

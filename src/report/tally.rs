@@ -186,12 +186,7 @@ impl Tally {
             Event::StepEnded { step, end } => self.step(*step).end = Some(*end),
             Event::SlotReserved { slot, task, call, .. } => self.reserved(*slot, *task, call),
             Event::SlotReopened { slot } => self.reopened(*slot),
-            Event::SlotFinal { slot, end, gas_paid } => {
-                if matches!(end, SlotEnd::Foreign) {
-                    self.foreign = Some(*slot);
-                }
-                self.burned(*slot, *gas_paid);
-            }
+            Event::SlotFinal { slot, end, gas_paid } => self.used_up(*slot, end, *gas_paid),
             Event::LaneTaken { wallet, foreign, .. } => {
                 self.foreign = foreign.map(|nonce| Slot { wallet: *wallet, nonce });
             }
@@ -209,8 +204,7 @@ impl Tally {
                 task.confirmed = Some(Confirmed { response: *response, tx, at });
             }),
             Event::RoundOpened { task, round, payment, not_before, .. } => {
-                self.again(*task, *round, *payment);
-                self.with(*task, |task| task.not_before = Some(*not_before));
+                self.again(*task, *round, *payment, Some(*not_before));
             }
             Event::TaskReopened { task, round, payment, .. } => {
                 self.tried_again(*task, *round, *payment);
@@ -323,6 +317,13 @@ impl Tally {
         task.address = None;
     }
 
+    fn used_up(&mut self, slot: Slot, end: &SlotEnd, gas: Wei) {
+        if matches!(end, SlotEnd::Foreign) {
+            self.foreign = Some(slot);
+        }
+        self.burned(slot, gas);
+    }
+
     fn burned(&mut self, slot: Slot, gas: Wei) {
         self.money.gas = self.money.gas.saturating_add(gas);
         let Some((id, _)) = self.slots.remove(&slot) else { return };
@@ -353,9 +354,12 @@ impl Tally {
         step.responded += passed(Reached::Responded);
     }
 
-    fn again(&mut self, id: TaskId, round: Round, payment: Wei) {
+    fn again(&mut self, id: TaskId, round: Round, payment: Wei, not_before: Option<Timestamp>) {
         self.step(id.step).retried += 1;
-        self.with(id, |task| task.begin(round, payment));
+        self.with(id, |task| {
+            task.begin(round, payment);
+            task.not_before = not_before;
+        });
     }
 
     fn returned(&mut self, amount: Wei) {

@@ -11,7 +11,7 @@ impl Tally {
         let step = self.step(id.step);
         step.failed = step.failed.saturating_sub(1);
         self.open.insert(id, task);
-        self.again(id, round, payment);
+        self.again(id, round, payment, None);
     }
 
     /// A step that had ended goes on; one that read no item is looked at from its beginning.
