@@ -10,6 +10,8 @@
 //! The wish is a journaled fact and the rest follows from the state, so a run that was left in the
 //! middle goes on with it whoever resumes it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Call, Survey, TaskId, Timestamp, Wei};
@@ -40,7 +42,7 @@ pub enum CancelScope {
     /// These.
     Tasks {
         /// Which.
-        tasks: Vec<TaskId>,
+        tasks: BTreeSet<TaskId>,
     },
 }
 

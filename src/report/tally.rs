@@ -327,8 +327,10 @@ impl Tally {
     fn burned(&mut self, slot: Slot, gas: Wei) {
         self.money.gas = self.money.gas.saturating_add(gas);
         let Some((id, _)) = self.slots.remove(&slot) else { return };
-        let step = self.step(id.step);
-        step.gas = step.gas.saturating_add(gas);
+        // A deposit, or what is taken back of another round, belongs to no step.
+        if let Some(step) = self.steps.get_mut(usize::from(id.step)) {
+            step.gas = step.gas.saturating_add(gas);
+        }
         self.with(id, |task| task.gas = task.gas.saturating_add(gas));
     }
 

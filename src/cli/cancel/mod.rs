@@ -28,8 +28,8 @@ use crate::driver::{Begin, Consent, Finish, facts};
 use crate::engine::{CancelScope, RunHeader, RunOutcome};
 use crate::report::layout::Coin;
 use crate::store::LaneKey;
+use crate::units::RunId;
 use crate::units::text::counted;
-use crate::units::{RunId, TaskId};
 
 use look::Look;
 
@@ -168,7 +168,7 @@ impl Order<'_> {
         rows.retain(|row| step.is_none_or(|step| row.id.step == step));
         rows.retain(|row| filter.keeps(&row.json()));
         filter.finish(&self.settings.ui)?;
-        let tasks: Vec<TaskId> = rows.into_iter().map(|row| row.id).collect();
+        let tasks = rows.into_iter().map(|row| row.id).collect();
         Ok(CancelScope::Tasks { tasks })
     }
 

@@ -204,7 +204,7 @@ fn a_part_of_a_run_is_cancelled_and_the_rest_goes_on() {
         assert!(world.step());
     }
     let tasks = vec![TaskId::new(0, 0), TaskId::new(0, 1), TaskId::new(0, 11)];
-    world.cancel(CancelScope::Tasks { tasks: tasks.clone() }, false);
+    world.cancel(CancelScope::Tasks { tasks: tasks.iter().copied().collect() }, false);
     let published = world.reservations().0;
     assert_eq!(world.run(), RunOutcome::Stopped);
     assert_eq!(world.reservations().0, published, "nothing is published meanwhile");

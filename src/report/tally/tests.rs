@@ -52,6 +52,29 @@ fn a_publication_that_the_chain_takes_back_is_not_locked_until_it_is_there_again
 }
 
 #[test]
+fn gas_that_belongs_to_no_step_counts_for_the_run_alone() {
+    let mut tally = until(&story(Network::testnet()), 3);
+    let (steps, slot, account) = (tally.steps.len(), slot(99), Address::ZERO);
+    let deposit = Event::SlotReserved {
+        slot,
+        task: crate::units::TaskId::new(u16::MAX, 0),
+        key: crate::units::TaskKey([0; 16]),
+        call: Call::Deposit { account, amount: ogpu("1") },
+        fees: crate::units::Fees {
+            gas_limit: 1,
+            max_fee_per_gas: Wei::ZERO,
+            max_priority_fee_per_gas: Wei::ZERO,
+            legacy: false,
+        },
+        confirm_reserve: Wei::ZERO,
+    };
+    for event in [&deposit, &final_ok(99, "0.002")] {
+        tally.apply(Fact { at: at(4), event });
+    }
+    assert_eq!((tally.money().gas, tally.steps.len()), (ogpu("0.002"), steps));
+}
+
+#[test]
 fn a_failed_task_that_is_tried_again_is_open_and_no_failure_any_more() {
     let mut tally = until(&story(Network::testnet()), 2001);
     let before = tally.total();
