@@ -302,8 +302,12 @@ impl Told<'_> {
         }
     }
 
-    /// What the plan expects of gas, for as many publications and confirms as there were.
+    /// What the plan expects of gas, for as many publications and confirms as there were; nothing
+    /// while the gas of some is not known.
     fn predicted_gas(&self, tally: &Tally) -> Option<Wei> {
+        if tally.has_open_slots() {
+            return None;
+        }
         let steps = tally.steps().zip(&self.gas);
         let gas = steps.map(|((_, step), gas)| {
             gas.of(step.published.saturating_add(step.retried), step.confirmed)

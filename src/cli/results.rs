@@ -126,7 +126,9 @@ fn once(
         settings.ui.talk(&format!("No task of {step} has ended yet."));
     } else if counts.failed > 0 && args.out.is_none() && args.errors.is_none() {
         let count = counted(counts.failed, "task");
-        settings.ui.talk(&format!("{count} of {step} failed: --errors FILE writes them"));
+        settings
+            .ui
+            .talk(&format!("{count} of {step} ended without an output: --errors FILE writes them"));
     }
     Ok(())
 }

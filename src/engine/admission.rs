@@ -134,7 +134,11 @@ impl Engine {
     /// waits for a response, an expiry, a round's backoff, or for money.
     pub fn has_published_all(&self) -> bool {
         let under_way = |task: &Task| matches!(task.state, TaskState::Publishing { .. });
-        if self.lane.is_none() || self.tasks.iter().any(|(_, task)| under_way(task)) {
+        // What it has cost so far is known with it, as far as that is final.
+        if self.lane.is_none()
+            || self.has_uncounted_gas()
+            || self.tasks.iter().any(|(_, task)| under_way(task))
+        {
             return false;
         }
         if !self.may_publish() {
@@ -154,7 +158,7 @@ impl Engine {
     }
 
     /// The first ready task whose step and run have room for one more open task.
-    fn next_allowed(&self) -> Option<TaskId> {
+    pub(super) fn next_allowed(&self) -> Option<TaskId> {
         if self.tasks.open() >= self.limits.in_flight.get() {
             return None;
         }

@@ -31,8 +31,8 @@ impl Engine {
         if !lane.has_mined_up_to(self.final_number) {
             return false;
         }
-        let publishing =
-            lane.lowest_pending().is_some() || (self.tasks.any_ready() && self.may_publish());
+        let publishing = lane.lowest_pending().is_some()
+            || (self.may_publish() && self.next_allowed().is_some());
         !publishing
             || lane.has_telling_up_to(self.final_number)
             || lane.mined_count() >= MOST_UNCOUNTED

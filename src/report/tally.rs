@@ -110,6 +110,11 @@ impl Tally {
         self.slots.get(&slot).copied()
     }
 
+    /// Whether transactions are out whose gas is not known yet.
+    pub fn has_open_slots(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
     /// `STEP/KEY` of an open task.
     pub fn label(&self, id: TaskId) -> String {
         match self.open.get(&id) {

@@ -9,6 +9,8 @@ fn a_detached_run_leaves_its_tasks_on_chain_and_resume_collects_them() {
     let left = project.run(&["run", "--detach", "--devnet", "latency=1h"]).exits(11);
     let left = left.says(&["Leaving: 30 tasks are open on chain", "Next: ogflow resume r-"]);
     assert!(!left.stderr.contains("Waiting up to"), "{}", left.stderr);
+    let left = left.prints(&["Gas predicted"]);
+    assert!(!left.stdout.contains("-100.0 %"), "what was published has cost gas: {}", left.stdout);
     let status = project.run(&["status", "latest", "--json"]).exits(0).json();
     assert_eq!(
         (&status["state"], &status["steps"][0]["published"]),
