@@ -48,13 +48,13 @@ pub fn newest_unfinished(views: &Views) -> Result<Option<RunId>, Failure> {
     Ok(rows.into_iter().find(|row| row.state.is_unfinished()).map(|row| row.run))
 }
 
-/// The newest run.
+/// The newest run of a pipeline; only where there is none, the newest of the vault.
 ///
 /// # Errors
 /// Exit 2 when nothing ever ran.
 pub fn newest(views: &Views, settings: &Settings) -> Result<RunId, Failure> {
-    let rows = views.runs().map_err(|error| of_store(&error))?;
-    rows.into_iter().next().map(|row| row.run).ok_or_else(|| none(settings))
+    let latest = views.latest().map_err(|error| of_store(&error))?;
+    latest.ok_or_else(|| none(settings))
 }
 
 /// The failure of a command about runs where there are none.

@@ -171,21 +171,33 @@ impl Views {
     /// # Errors
     /// When the journal cannot be read.
     pub fn resolve(&self, text: &str) -> Result<Resolved, StoreError> {
-        let runs = self.runs()?;
+        if text == "latest" {
+            return Ok(self.latest()?.map_or(Resolved::None, Resolved::One));
+        }
         let named = |id: &RunId| {
             let tail = id.as_str().trim_start_matches("r-");
             id.as_str().starts_with(text) || (!text.is_empty() && tail.starts_with(text))
         };
-        let mut found: Vec<_> = if text == "latest" {
-            runs.into_iter().take(1).map(|row| row.run).collect()
-        } else {
-            runs.into_iter().map(|row| row.run).filter(named).collect()
-        };
+        let mut found: Vec<_> = self.runs()?.into_iter().map(|row| row.run).filter(named).collect();
         Ok(match found.len() {
             0 => Resolved::None,
             1 => Resolved::One(found.remove(0)),
             _ => Resolved::Several(found),
         })
+    }
+
+    /// The newest run of a pipeline; only where there is none, the newest of the vault.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn latest(&self) -> Result<Option<RunId>, StoreError> {
+        let rows = self.runs()?;
+        for row in &rows {
+            if !self.header(&row.run)?.steps.is_empty() {
+                return Ok(Some(row.run.clone()));
+            }
+        }
+        Ok(rows.into_iter().next().map(|row| row.run))
     }
 
     /// Runs of a pipeline that can be resumed, newest first.

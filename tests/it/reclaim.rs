@@ -27,6 +27,9 @@ fn what_nobody_took_is_taken_back_once_and_what_came_back_is_read() {
     player.project.run(&["vault", "reclaim", "--yes"]).exits(0).says(&["Nothing to take back"]);
     let json = player.project.run(&["vault", "reclaim", "--yes", "--json"]).exits(0);
     assert_eq!(json.stdout, "", "nothing was sent");
+    player.project.run(&["status"]).exits(0).prints(&["vault-reclaim"]);
+    let latest = player.project.run(&["status", "latest", "--json"]).exits(0).json();
+    assert_eq!(latest["pipeline"], "manual", "a run of the vault is not what was run last");
 }
 
 #[test]

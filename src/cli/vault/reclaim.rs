@@ -18,7 +18,7 @@ use super::super::{conduct, devnet, question, select};
 use super::{Errand, ReclaimOrder};
 use crate::chain::{Chain, ChainError, ChainFacts, SurveyRequest};
 use crate::driver::Begin;
-use crate::engine::{Event, Outcome, RunOutcome, Stale};
+use crate::engine::{Event, Outcome, RunHeader, RunOutcome, Stale};
 use crate::report::layout::Coin;
 use crate::report::{Fact, Tally};
 use crate::store::{LaneKey, Views};
@@ -79,7 +79,10 @@ pub(super) async fn reclaim(settings: &Settings, order: ReclaimOrder<'_>) -> Res
     let before = free(&connection, &payers).await?;
     let errand = Errand { settings, connection: &connection, state: &state, signer, found: &found };
     let tasks = stale.clone();
-    let begin = move |header| Begin::Reclaim { header, tasks };
+    let begin = move |mut header: Box<RunHeader>| {
+        header.pipeline = "vault-reclaim".into();
+        Begin::Reclaim { header, tasks }
+    };
     let (run, finish, history) = errand.carry_out(signer, None, lock, begin).await?;
     let taken = history.taken_back();
     print(settings, taken)?;
