@@ -29,6 +29,7 @@ mod error;
 pub mod fees;
 mod finality;
 mod guard;
+mod history;
 mod objects;
 pub mod proof;
 mod reading;

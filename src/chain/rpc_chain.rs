@@ -9,6 +9,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::error::ChainError;
 use super::fees::{GasBook, GasKey};
 use super::finality::FinalityRule;
+use super::history::{self, Search};
 use super::rpc::Endpoint;
 use super::rpc::pool::Pool;
 use super::send::Sender;
@@ -22,8 +23,8 @@ use super::{
 use crate::store::durable::Durable;
 use crate::units::time::Rate;
 use crate::units::{
-    BlockRef, Call, GasForecast, LaneView, LogRead, Network, ResponseFacts, SendOutcome, Seq,
-    SignedTx, Slot, SourceFacts, Survey, TaskFacts,
+    BlockRef, Call, GasForecast, LaneView, LogRead, Network, Nonce, PastPublication, ResponseFacts,
+    SendOutcome, Seq, SignedTx, Slot, SourceFacts, Survey, TaskFacts,
 };
 
 /// How many sent transactions are remembered until their receipts come.
@@ -76,6 +77,26 @@ impl RpcChain {
     /// Asks each endpoint no faster than this from now on; `None` is no limit.
     pub fn pace(&self, rate: Option<Rate>) {
         self.pool.all().iter().for_each(|endpoint| endpoint.set_quota(rate));
+    }
+
+    /// What a wallet has published in final blocks, from a block on, lowest nonce first; and the
+    /// first nonce that no final block has used.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn published_by(
+        &self,
+        wallet: Address,
+        from: u64,
+    ) -> Result<(Vec<PastPublication>, Nonce), ChainError> {
+        let view = self.view(wallet, Vec::new()).await?;
+        let search = Search { network: &self.network, wallet, from, to: view.final_number };
+        let search = &search;
+        let found = self
+            .pool
+            .over(|endpoint| async move { history::publications(&endpoint, search).await })
+            .await?;
+        Ok((found, Nonce(view.final_count)))
     }
 
     /// What gas is expected to come to, seen from a survey just made for the same request.

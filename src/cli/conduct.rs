@@ -374,7 +374,7 @@ fn used_elsewhere(slot: Slot) -> Failure {
     );
     Failure::new(Exit::Guard, said).coded(Code::E0913).help(
         "nothing new was published, since this journal may be an old copy; what was open was \
-         collected. Use a wallet for ogflow alone",
+         collected. `ogflow resume --from-chain` reads what it lacks from the chain and goes on",
     )
 }
 

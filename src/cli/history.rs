@@ -89,7 +89,7 @@ impl History {
                 self.taken_back.extend((purpose == Purpose::Cancel).then_some(*hash));
             }
             Some((_, Purpose::Deposit)) => self.deposited = Some(*hash),
-            Some((_, Purpose::Confirm)) | None => {}
+            Some((_, Purpose::Confirm | Purpose::Fence)) | None => {}
         }
     }
 

@@ -15,6 +15,7 @@ pub mod conduct;
 pub mod connect;
 pub mod devnet;
 pub mod disk;
+mod errand;
 pub mod errors;
 pub mod failure;
 pub mod file;

@@ -1,6 +1,7 @@
 //! `ogflow resume`: goes on with a run that has stopped, with its recorded plan.
 
 mod coming;
+mod from_chain;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use super::settings::Settings;
 use super::watch::Manner;
 use super::{check, devnet, runs};
 use crate::chain::Chain;
-use crate::driver::{Begin, Consent, facts};
+use crate::driver::{Begin, ChainRead, Consent, facts};
 use crate::engine::{RunHeader, RunOutcome, Wishes};
 use crate::pipeline::Code;
 use crate::plan::{Bundle, Plan};
@@ -45,6 +46,8 @@ pub struct Again<'a> {
     pub wishes: Wishes,
     /// What the reader answers for.
     pub consent: Consent,
+    /// What the chain told of the run, if it was read.
+    pub read: Option<ChainRead>,
     /// How it is watched.
     pub watch: &'a WatchArgs,
 }
@@ -58,6 +61,9 @@ pub fn resume(
     settings: &Settings,
     here: &std::path::Path,
 ) -> Result<Exit, Failure> {
+    if args.from_chain {
+        return from_chain::resume(args, settings, here);
+    }
     let Some((views, _)) = place::views(settings)? else {
         return Err(runs::none(settings));
     };
@@ -72,16 +78,8 @@ pub fn resume(
             }
         },
     };
-    let row = views.run(&run).map_err(|error| of_store(&error))?;
-    if let RunState::Ended(outcome) = row.state
-        && !row.state.is_unfinished()
-        && !(args.retry_failed && matches!(outcome, RunOutcome::Done | RunOutcome::Failed))
-    {
-        let word = row.state.word();
-        settings.ui.say(&format!("Nothing to do: run {run} of {} is {word}.", row.pipeline));
-        settings.ui.next(&format!("ogflow status {run}"));
-        tracing::debug!(?outcome, "ended before");
-        return Ok(Exit::Done);
+    if let Some(exit) = over(args, settings, &views, &run)? {
+        return Ok(exit);
     }
     let header = views.header(&run).map_err(|error| of_store(&error))?;
     drop(views);
@@ -106,10 +104,31 @@ pub fn resume(
                 raise_permille: args.raise.unwrap_or(0),
             },
             consent: Consent { take_over: args.take_over, code: args.accept_code.clone() },
+            read: None,
             watch: &args.watch,
         };
         go(settings, connection, state, lock, again).await
     })
+}
+
+/// Says so if a run has ended and nothing of it can go on.
+fn over(
+    args: &ResumeArgs,
+    settings: &Settings,
+    views: &Views,
+    run: &RunId,
+) -> Result<Option<Exit>, Failure> {
+    let row = views.run(run).map_err(|error| of_store(&error))?;
+    let RunState::Ended(outcome) = row.state else { return Ok(None) };
+    let again = args.retry_failed && matches!(outcome, RunOutcome::Done | RunOutcome::Failed);
+    if row.state.is_unfinished() || again {
+        return Ok(None);
+    }
+    let word = row.state.word();
+    settings.ui.say(&format!("Nothing to do: run {run} of {} is {word}.", row.pipeline));
+    settings.ui.next(&format!("ogflow status {run}"));
+    tracing::debug!(?outcome, "ended before");
+    Ok(Some(Exit::Done))
 }
 
 pub(super) fn other_network(header: &RunHeader, connection: &Connection) -> Failure {
@@ -242,17 +261,14 @@ pub async fn go(
     let cap = again.max_spend.map(Some);
     let most = again.max_spend.or(header.cap);
     ask(settings, &connection, (&again, tried), &header, most)?;
+    let (run, wishes, consent) = (again.run.clone(), again.wishes, again.consent);
+    let begin = Begin::Resume { run, cap, wishes, consent }.after(again.read);
     let conduct = Conduct {
         settings,
         connection: &connection,
         state: &state,
         facts: facts(&header),
-        begin: Begin::Resume {
-            run: again.run.clone(),
-            cap,
-            wishes: again.wishes,
-            consent: again.consent,
-        },
+        begin,
         run: again.run,
         lock,
         manner: Manner {

@@ -19,12 +19,12 @@ use super::resume::{self, Again};
 use super::settings::Settings;
 use super::watch::Manner;
 use crate::driver::preflight::{self, Start};
-use crate::driver::{Begin, BlobSink, Consent, facts};
+use crate::driver::{Begin, BlobSink, ChainRead, Consent, facts};
 use crate::engine::Wishes;
 use crate::pipeline::Code;
 use crate::report;
 use crate::store::{LaneKey, RunRow, Views, WalletLock};
-use crate::units::{Network, Wei};
+use crate::units::{Network, RunId, Wei};
 
 /// Runs a pipeline, or a saved plan of one.
 ///
@@ -72,6 +72,7 @@ async fn go(
             detach: args.detach,
             wishes: Wishes::default(),
             consent: Consent::default(),
+            read: None,
             watch: &args.watch,
         };
         return resume::go(settings, opened.connection, state, lock, again).await;
@@ -82,7 +83,23 @@ async fn go(
         saved.same_plan(&prepared)?;
     }
     let most = saved.and_then(|saved| saved.saved.most_wei);
-    start((args, most), settings, &state, lock, prepared).await
+    start((args, most), settings, &state, lock, (prepared, None)).await
+}
+
+/// Begins a run that was lost again under its old id, with what the chain told of it.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn recovered(
+    settings: &Settings,
+    args: &RunArgs,
+    wanted: &Wanted<'_>,
+    (opened, state, lock): (Opened, StatePlace, WalletLock),
+    (run, read): (RunId, ChainRead),
+) -> Result<Exit, Failure> {
+    let mut sink = BlobSink::new(state.blobs.clone());
+    let prepared = prepare::prepare(settings, opened, wanted, &mut sink).await?;
+    start((args, None), settings, &state, lock, (prepared, Some((run, read)))).await
 }
 
 /// Refuses flags that a saved plan has settled.
@@ -123,7 +140,7 @@ fn wanted<'a>(args: &'a RunArgs, saved: Option<&'a PlanFile>) -> Wanted<'a> {
 }
 
 /// The lane that the run publishes through.
-fn lane(opened: &Opened) -> Result<LaneKey, Failure> {
+pub(super) fn lane(opened: &Opened) -> Result<LaneKey, Failure> {
     let network = &opened.connection.network;
     let wallet =
         opened.connection.signer.ok_or_else(|| super::settings::SignerChoice::missing(network))?;
@@ -170,10 +187,13 @@ async fn start(
     settings: &Settings,
     state: &StatePlace,
     lock: WalletLock,
-    prepared: Prepared,
+    (prepared, lost): (Prepared, Option<(RunId, ChainRead)>),
 ) -> Result<Exit, Failure> {
     show(settings, &prepared);
-    prepared.summary.affordable().map_err(|error| of_plan(&error))?;
+    // Of a lost run nobody knows yet how much of it is paid already.
+    if lost.is_none() {
+        prepared.summary.affordable().map_err(|error| of_plan(&error))?;
+    }
     let network = Arc::clone(&prepared.connection.network);
     let cap = engine_cap(&network, &prepared, ceiling);
     question::spend(settings, &spending(args, &prepared, cap))?;
@@ -181,13 +201,14 @@ async fn start(
         .connection
         .signer
         .ok_or_else(|| super::settings::SignerChoice::missing(&network))?;
-    if !network.devnet {
+    if !network.devnet && lost.is_none() {
         let chain = prepared.connection.chain.as_ref();
         preflight::rehearse(chain, &prepared.plan, signer, prepared.facts.head_time)
             .await
             .map_err(|error| of_driver(&error))?;
     }
-    let (run, seed) = place::random_run();
+    let (fresh, seed) = place::random_run();
+    let (run, read) = lost.map_or((fresh, None), |(run, read)| (run, Some(read)));
     let header = Start {
         run: run.clone(),
         plan: &prepared.plan,
@@ -206,7 +227,7 @@ async fn start(
         state,
         run,
         facts: facts(&header),
-        begin: Begin::Start(header),
+        begin: Begin::Start(header).after(read),
         lock,
         manner: Manner {
             progress: Manner::settle(

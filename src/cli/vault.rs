@@ -7,29 +7,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::args::{KnobArgs, VaultArgs, VaultCommand};
-use super::clock;
-use super::conduct::Conduct;
 use super::connect::{Connection, Purpose};
+use super::errand::Errand;
 use super::errors::of_chain;
 use super::failure::{Exit, Failure};
-use super::history::History;
-use super::place::{self, StatePlace};
+use super::place::StatePlace;
 use super::question::{self, Spending};
 use super::settings::{Settings, SignerChoice};
-use super::watch::Manner;
 use super::{devnet, help, select};
 use crate::chain::{Chain, ChainFacts, SurveyRequest};
-use crate::driver::preflight::Start;
-use crate::driver::{Begin, Finish, facts};
-use crate::engine::RunHeader;
+use crate::driver::Begin;
 use crate::pipeline::Code;
-use crate::plan::Plan;
 use crate::report::layout::Coin;
-use crate::store::{LaneKey, WalletLock};
-use crate::units::{Call, RunId, Wei};
+use crate::store::LaneKey;
+use crate::units::{Call, Wei};
 
 /// Room above the estimated gas, in thousandths: prices move while a question is read.
 const GAS_ROOM: u32 = 500;
@@ -213,58 +207,6 @@ impl Ordered<'_> {
             Failure::new(super::conduct::exit_of(finish.outcome), "the deposit is not final")
                 .help(format!("ogflow resume {run} goes on with it"))
         })
-    }
-}
-
-/// A run without steps that is there for something else.
-struct Errand<'a> {
-    settings: &'a Settings,
-    connection: &'a Connection,
-    state: &'a StatePlace,
-    signer: Address,
-    found: &'a ChainFacts,
-}
-
-impl Errand<'_> {
-    /// Carries it out in a run of its own, to its end or to where it stops.
-    async fn carry_out(
-        self,
-        payer: Address,
-        cap: Option<Wei>,
-        lock: WalletLock,
-        begin: impl FnOnce(Box<RunHeader>) -> Begin,
-    ) -> Result<(RunId, Finish, History), Failure> {
-        let Self { settings, connection, state, signer, found } = self;
-        let plan = Plan::without_steps(&connection.network);
-        let (run, seed) = place::random_run();
-        let header = Start {
-            run: run.clone(),
-            plan: &plan,
-            bundle: Value::Null,
-            facts: found,
-            signer,
-            payer,
-            cap,
-            at: clock::now(),
-            seed,
-        }
-        .header();
-        let conduct = Conduct {
-            settings,
-            connection,
-            state,
-            run: run.clone(),
-            facts: facts(&header),
-            begin: begin(header),
-            lock,
-            manner: Manner::silent(settings.show),
-            gas: Vec::new(),
-            detach: false,
-            timeout: None,
-            plan: Arc::new(plan),
-        };
-        let (finish, history) = conduct.quietly().await?;
-        Ok((run, finish, history))
     }
 }
 

@@ -40,10 +40,12 @@ use tokio::sync::mpsc;
 
 use crate::chain::Chain;
 use crate::content::{Blobs, Content};
-use crate::engine::{CancelScope, Engine, Event, Input, RunHeader, RunOutcome, Stale, Wishes};
+use crate::engine::{
+    CancelScope, Engine, Event, Found, Input, RunHeader, RunOutcome, Stale, Wishes,
+};
 use crate::plan::{Plan, RunFacts};
 use crate::store::{Journal, LaneKey, StoreError, WalletLock};
-use crate::units::{RunId, Timestamp, Wei};
+use crate::units::{Nonce, RunId, Timestamp, Wei};
 
 pub use clock::Clock;
 pub use crew::PinNotice;
@@ -55,7 +57,7 @@ pub use signals::Signal;
 use crew::Crew;
 use desk::Desk;
 use perform::Performer;
-use preflight::Footing;
+use preflight::{Footing, Stand};
 use turn::{Place, Shell};
 
 /// What an observer is told.
@@ -148,6 +150,20 @@ pub enum Begin {
         /// The tasks.
         tasks: Vec<Stale>,
     },
+    /// A new one that uses nonces of the wallet up, and does nothing else. Its plan has no steps.
+    Fence {
+        /// What the run is.
+        header: Box<RunHeader>,
+        /// How many nonces nobody is known to have used, beside those of the pool.
+        window: u32,
+    },
+    /// Any of these, once the chain was read up to a fence.
+    FromChain {
+        /// Which.
+        begin: Box<Begin>,
+        /// What was read.
+        read: ChainRead,
+    },
     /// One that is in the journal.
     Resume {
         /// Its id.
@@ -160,6 +176,25 @@ pub enum Begin {
         /// What the reader answers for.
         consent: Consent,
     },
+}
+
+impl Begin {
+    /// The same, after what was read of the chain, if it was.
+    pub fn after(self, read: Option<ChainRead>) -> Self {
+        match read {
+            Some(read) => Self::FromChain { begin: Box::new(self), read },
+            None => self,
+        }
+    }
+}
+
+/// What the wallet did, as the chain says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainRead {
+    /// What it published for this run, and the journal does not know.
+    pub found: Vec<Found>,
+    /// The first nonce that was not read.
+    pub below: Nonce,
 }
 
 /// What only a reader can know, and answers for.
@@ -199,15 +234,16 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     let accepted = guard(chain.as_ref(), header, &past.consent).await?;
     let lane = journal.lane(&LaneKey::of(header), &header.run)?;
     preflight::same_machine(&lane, &past.consent)?;
-    if let Some((run, nonce)) = &lane.unsigned {
+    let stand = past.stand();
+    let footing = preflight::footing(chain.as_ref(), header, (&lane, stand)).await?;
+    if let Some((run, nonce)) = lane.unsigned.as_ref().filter(|_| stand != Stand::Fence) {
         return Err(DriverError::LaneHeld { run: run.clone(), nonce: *nonce });
     }
-    let lane_seen = (&lane, past.engine.lane_began());
-    let Footing { next_nonce, foreign } =
-        preflight::footing(chain.as_ref(), header, lane_seen).await?;
-    if let Some((lock, database)) = &drive.mark {
+    // A fence is there for what an old copy of a database does not know.
+    if let Some((lock, database)) = drive.mark.as_ref().filter(|_| stand != Stand::Fence) {
         lock.check(database, lane.next_nonce)?;
     }
+    let Footing { next_nonce, foreign, used } = footing;
     let epoch = lane.epoch + 1;
     let first = match past.resume {
         Some((cap, wishes)) => Input::Resume { epoch, cap, wishes },
@@ -216,7 +252,10 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     let taken = Input::Lane { wallet: header.signer, next_nonce, open: lane.open, foreign };
     let mut inputs = vec![first, taken];
     inputs.extend(accepted.map(|code| Input::CodeAccepted { code }));
-    inputs.extend(past.wish);
+    inputs.extend(match past.wish {
+        Some(Input::Fences { count }) => Some(Input::Fences { count: count.saturating_add(used) }),
+        wish => wish,
+    });
     let crew = Crew {
         chain,
         content,
@@ -226,6 +265,7 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
         notice: drive.notice.unwrap_or_else(|| Arc::new(|_, _| {})),
         gateways: Arc::default(),
     };
+    inputs.extend(settled(journal, header, &past.engine)?);
     let (sender, replies) = mpsc::unbounded_channel();
     let shell = Shell {
         place: Place { run: header.run.clone(), epoch, seq: past.next_seq, marked: next_nonce },
@@ -243,6 +283,21 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
         mark: drive.mark,
     };
     shell.run(inputs).await
+}
+
+/// Slots that the run left unsigned, and a fence has seen to their ends.
+fn settled<J: Journal>(
+    journal: &J,
+    header: &RunHeader,
+    engine: &Engine,
+) -> Result<Option<Input>, DriverError> {
+    let mut nonces = Vec::new();
+    for nonce in engine.unsigned_slots() {
+        if journal.is_final(&LaneKey::of(header), nonce)? {
+            nonces.push(nonce);
+        }
+    }
+    Ok((!nonces.is_empty()).then_some(Input::Settled { nonces }))
 }
 
 /// Whether the chain and the key are those of the run; other code if the reader accepts it.
@@ -270,6 +325,8 @@ struct Past {
     /// What is wanted of it besides its steps.
     wish: Option<Input>,
     consent: Consent,
+    /// The first nonce that was not read from the chain, if it was read.
+    read_below: Option<Nonce>,
 }
 
 /// The cap of a run that goes on.
@@ -299,6 +356,16 @@ impl Cap {
 }
 
 impl Past {
+    /// Where it stands in its wallet's lane.
+    fn stand(&self) -> Stand {
+        let fences = matches!(self.wish, Some(Input::Fences { .. }));
+        match self.read_below.or_else(|| self.engine.lane_began()) {
+            _ if fences => Stand::Fence,
+            Some(began) => Stand::Resumed(began),
+            None => Stand::New,
+        }
+    }
+
     /// Whether nothing is left to resume.
     fn is_over(&self, outcome: RunOutcome) -> bool {
         let again = self.resume.is_some_and(|(_, wishes)| wishes.retry_failed);
@@ -328,6 +395,16 @@ impl Past {
             Begin::Reclaim { header, tasks } => {
                 let wish = Some(Input::Reclaim { tasks });
                 return Ok(Self { wish, ..Self::fresh(header, plan, disk) });
+            }
+            Begin::Fence { header, window } => {
+                let wish = Some(Input::Fences { count: window });
+                return Ok(Self { wish, ..Self::fresh(header, plan, disk) });
+            }
+            Begin::FromChain { begin, read } => {
+                let past = Self::read(journal, plan, *begin, observers, disk)?;
+                let ChainRead { found, below } = read;
+                let wish = Some(Input::ChainRead { found, below });
+                return Ok(Self { wish, read_below: Some(below), ..past });
             }
             Begin::Cancel { run, scope, discard, gas } => {
                 let wish = Some(Input::Cancel { scope, discard });
@@ -371,6 +448,7 @@ impl Past {
             resume: Some((cap, wishes)),
             wish,
             consent,
+            read_below: None,
         })
     }
 
@@ -379,7 +457,8 @@ impl Past {
         let engine = Engine::new(Arc::clone(plan.schedule()), plan.limits());
         let last_at = Timestamp::default();
         let consent = Consent::default();
-        Self { header, engine, desk, next_seq: 0, last_at, resume: None, wish: None, consent }
+        let (resume, wish, read_below) = (None, None, None);
+        Self { header, engine, desk, next_seq: 0, last_at, resume, wish, consent, read_below }
     }
 }
 

@@ -272,6 +272,17 @@ pub fn same_machine(lane: &LaneState, consent: &Consent) -> Result<(), DriverErr
     }
 }
 
+/// Where a run stands in its wallet's lane before it takes it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// It has not begun: nothing on the chain can be its own.
+    New,
+    /// It has not begun, and is there to use up what may be unknown.
+    Fence,
+    /// This is the first nonce that it could have bound.
+    Resumed(Nonce),
+}
+
 /// Where a run takes up its wallet's lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footing {
@@ -279,38 +290,56 @@ pub struct Footing {
     pub next_nonce: Nonce,
     /// A nonce that something outside the journal has used since the run began.
     pub foreign: Option<Nonce>,
+    /// How many nonces from `next_nonce` on are used, or promised in a pool; nothing but before a
+    /// fence.
+    pub used: u32,
 }
 
-/// Finds out where a lane goes on. `began` is the first nonce that a resumed run could have bound.
+impl Footing {
+    const fn at(next_nonce: Nonce) -> Self {
+        Self { next_nonce, foreign: None, used: 0 }
+    }
+}
+
+/// Finds out where a lane goes on.
 ///
 /// A new run may move a lane on over transactions that are not ours, if nothing of ours is open
 /// there and they are final: nothing of it can be among them. A run that had begun before them may
-/// have made them itself, and its journal may be an old copy (safety.md, section 7).
+/// have made them itself, and its journal may be an old copy (safety.md, section 7). A fence begins
+/// where the journal ends, over everything that is not final.
 ///
 /// # Errors
 /// [`DriverError::WalletMoved`] for a new run.
 pub async fn footing<C: Chain>(
     chain: &C,
     header: &RunHeader,
-    (lane, began): (&LaneState, Option<Nonce>),
+    (lane, stand): (&LaneState, Stand),
 ) -> Result<Footing, DriverError> {
     let wallet = chain.wallet_of(header.signer).await?;
     let (known, latest, pending) = (lane.next_nonce, wallet.latest, wallet.pending);
     let moved = latest > known.0 || pending > known.0;
-    match began {
-        Some(began) => {
+    match stand {
+        Stand::Resumed(began) => {
             let before = lane.last_foreign.filter(|nonce| *nonce >= began);
             let foreign = if moved { Some(known) } else { before };
-            Ok(Footing { next_nonce: known, foreign })
+            Ok(Footing { foreign, ..Footing::at(known) })
         }
-        None if !moved => Ok(Footing { next_nonce: known, foreign: None }),
-        None => {
+        Stand::New | Stand::Fence if !moved => Ok(Footing::at(known)),
+        Stand::New => {
             let settled = lane.open.is_empty() && pending <= latest;
             let view = chain.view(header.signer, Vec::new()).await?;
             if settled && view.count == latest && view.final_count == latest {
-                return Ok(Footing { next_nonce: Nonce(latest), foreign: None });
+                return Ok(Footing::at(Nonce(latest)));
             }
             Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending })
+        }
+        Stand::Fence => {
+            let view = chain.view(header.signer, Vec::new()).await?;
+            let free = if lane.open.is_empty() { view.final_count } else { known.0 };
+            let next_nonce = known.max(Nonce(free));
+            let used = latest.max(pending).saturating_sub(next_nonce.0);
+            let used = u32::try_from(used).unwrap_or(u32::MAX);
+            Ok(Footing { used, ..Footing::at(next_nonce) })
         }
     }
 }

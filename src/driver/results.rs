@@ -114,6 +114,10 @@ impl Results {
                 }
             }
             Event::TaskPublished { task, address, .. } => self.publish(*task, *address, at),
+            Event::TaskAdopted { task, publication, .. } => {
+                self.publish(*task, publication.address, at);
+                self.spend(task.step, publication.gas_paid);
+            }
             Event::OutputFetched { task, response, offer, .. } => {
                 if let Some(open) = self.open.get_mut(task) {
                     open.providers.push((*response, offer.provider));
@@ -150,6 +154,9 @@ impl Results {
             | Event::DepositAsked { .. }
             | Event::CancelAsked { .. }
             | Event::ReclaimAsked { .. }
+            | Event::FencesAsked { .. }
+            | Event::PublicationsFound { .. }
+            | Event::LaneRead { .. }
             | Event::BudgetReached { .. }
             | Event::DrainAsked { .. }
             | Event::RunEnded { .. } => {}

@@ -45,6 +45,12 @@ pub(super) fn trace(event: &Event) {
         Event::TaskPublished { task, address, block, .. } => {
             info!(%task, %address, block = block.number, "published");
         }
+        Event::TaskAdopted { task, publication, .. } => {
+            info!(%task, address = %publication.address, nonce = %publication.nonce, "adopted");
+        }
+        Event::FencesAsked { count } => info!(count, "fences asked"),
+        Event::PublicationsFound { found } => info!(count = found.len(), "publications found"),
+        Event::LaneRead { below } => info!(nonce = %below, "lane read"),
         Event::TaskAttempted { task } => debug!(%task, "attempted"),
         Event::ResponseSeen { task, response, .. } => debug!(%task, %response, "response seen"),
         Event::OutputFetched { task, response, len, .. } => {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::chain::Chain;
 use crate::content::Content;
 use crate::engine::{Engine, Event, Input, RunOutcome};
-use crate::store::{Batch, Journal, Mark, WalletLock};
+use crate::store::{Batch, Journal, LaneKey, Mark, WalletLock};
 use crate::units::{Nonce, RunId, Seq, SignedTx, Slot, Timestamp};
 
 use super::clock::Clock;
@@ -80,6 +80,19 @@ enum Woken {
 }
 
 impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
+    /// The bytes of every version that may still be sent are there. Those of a slot that another run
+    /// saw to its end are not wanted any more.
+    fn has_all_bytes(&self) -> Result<(), DriverError> {
+        let Some(lane) = self.engine.header().map(LaneKey::of) else { return Ok(()) };
+        for version in self.engine.open_versions() {
+            let (slot, _) = version;
+            if !self.performer.holds(&version) && !self.journal.is_final(&lane, slot.nonce)? {
+                return Err(DriverError::BytesLost { slot });
+            }
+        }
+        Ok(())
+    }
+
     /// Runs until the engine has an outcome.
     pub(super) async fn run(mut self, inputs: Vec<Input>) -> Result<Finish, DriverError> {
         let now = self.clock.now();
@@ -88,9 +101,7 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
             group.events.extend(self.engine.handle(input, now));
         }
         self.keep(group, now)?;
-        if let Some((slot, _)) = self.engine.open_versions().find(|v| !self.performer.holds(v)) {
-            return Err(DriverError::BytesLost { slot });
-        }
+        self.has_all_bytes()?;
         // What the journal left open is waited on as much as what has just begun.
         self.performer.perform(self.engine.outstanding());
         let mut swept = now;
@@ -248,7 +259,7 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
     }
 
     fn finish(mut self, outcome: RunOutcome) -> Result<Finish, DriverError> {
-        let header = self.engine.header().map(crate::store::LaneKey::of);
+        let header = self.engine.header().map(LaneKey::of);
         if let Some(lane) = header {
             let next_nonce = self.journal.lane(&lane, &self.place.run)?.next_nonce;
             self.set_mark(Some(next_nonce))?;

@@ -37,7 +37,7 @@ impl Engine {
         }
         self.admit_deposit(turn);
         self.admit_cancels(turn);
-        self.admit_reclaims(turn);
+        self.admit_errands(turn);
         while let Some(id) = self.next_confirm() {
             if !self.admit_confirm(id, turn) {
                 // What is bought already goes first: nothing new takes the money that it lacks.
@@ -83,7 +83,7 @@ impl Engine {
     pub(super) fn wants_slots(&self) -> bool {
         self.tasks.first_unconfirmed().is_some()
             || self.tasks.undecided().next().is_some()
-            || self.reclaims.are_open()
+            || self.errands.are_open()
             || (self.tasks.any_ready() && self.may_publish())
     }
 

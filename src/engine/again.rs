@@ -96,6 +96,7 @@ impl Engine {
                 let (round, payment) = (failed.task.round.next(), failed.task.payment);
                 let after = failed.reason.clone();
                 self.emit(turn, Event::TaskReopened { task: id, round, after, payment });
+                self.adopt(id, turn);
             }
         }
     }

@@ -40,6 +40,15 @@ impl Engine {
                 self.reclaim_asked(tasks);
                 self.want_quote(at);
             }
+            Event::FencesAsked { count } => {
+                self.fences_asked(*count);
+                self.want_quote(at);
+            }
+            Event::PublicationsFound { found } => self.finds.add(found),
+            Event::LaneRead { below } => self.lane_read(*below),
+            Event::TaskAdopted { task, key, publication } => {
+                self.task_adopted(*task, *key, publication, at);
+            }
             Event::BudgetReached { .. } => self.over_budget = true,
             Event::RunEnded { outcome } => self.outcome = Some(*outcome),
             Event::Due { timers } => timers.iter().for_each(|timer| self.due(*timer, at)),

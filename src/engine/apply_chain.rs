@@ -31,22 +31,23 @@ impl Engine {
         lane.quarantined = foreign.is_some();
         lane.view_wanted = true;
         for slot in open {
-            let (Some(newest), false) =
-                (slot.versions.last(), lane.slots.contains_key(&slot.nonce))
-            else {
+            if lane.slots.contains_key(&slot.nonce) {
                 continue;
-            };
+            }
+            // Without a version only a fence may do something about it.
+            let newest = slot.versions.last().map(|version| version.fees);
+            let state = newest.map_or(PublicationState::Held, |_| PublicationState::Signed);
             let versions: Vec<_> = slot.versions.iter().map(|v| (v.seq, v.hash)).collect();
             self.by_hash.extend(versions.iter().map(|(_, hash)| (*hash, slot.nonce)));
             let publication = Publication {
                 owner: Owner::OtherRun,
                 call: Call::NoOp,
                 withdrawn: None,
-                fees: newest.fees,
+                fees: newest.unwrap_or_default(),
                 versions,
                 sends: 0,
                 unexplained: 0,
-                state: PublicationState::Signed,
+                state,
             };
             lane.bind(slot.nonce, publication);
         }
@@ -96,6 +97,10 @@ impl Engine {
         self.final_time = self.final_time.max(final_time);
         self.survey_wanted |= self.is_refund_unread() && self.wants_refund_read();
         self.want_receipts();
+        // No log tells of fences.
+        if self.errands.are_fences() {
+            self.want_view();
+        }
     }
 
     /// Wants a view for the receipts of slots in final blocks, if anything waits for them.
@@ -147,18 +152,8 @@ impl Engine {
         // Found by a view, behind the log stream: what the logs said of it since went by unknown.
         let read_wanted = self.has_passed_height(block.number);
         let published = Published {
-            nonce,
-            address,
-            block,
-            expiry: expiry.unwrap_or_default(),
-            is_final: false,
-            attempted: false,
-            queue: std::collections::VecDeque::new(),
-            refused: Vec::new(),
-            refusal: None,
-            confirmed: None,
-            denied: 0,
             read_wanted,
+            ..Published::new(nonce, address, block, expiry.unwrap_or_default())
         };
         self.change(id, |task| task.state = TaskState::Awaiting(published));
         self.listen(id, at);

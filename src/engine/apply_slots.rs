@@ -29,7 +29,7 @@ impl Engine {
         at: Timestamp,
     ) {
         let Binding { task, key } = binding;
-        let purpose = call.purpose().unwrap_or(Purpose::Publish);
+        let purpose = call.purpose().unwrap_or(Purpose::Fence);
         // A deposit belongs to no task: nothing waits on it, and below nothing changes with it.
         let round = self.tasks.get(task).map_or(Round::FIRST, |task| task.round);
         let publication = Publication {
@@ -45,7 +45,7 @@ impl Engine {
         if purpose == Purpose::Deposit {
             self.deposit = super::Deposit::Bound;
         }
-        self.reclaim_bound(task);
+        self.errand_bound(task);
         let (payment, gas) = (publication.payment(), publication.gas_ceiling());
         let of_wallet = gas.saturating_add(call.value());
         self.ledger.reserve(payment.saturating_add(of_wallet));
@@ -71,7 +71,7 @@ impl Engine {
                 }
             }
             Purpose::Cancel => task.cancel = task.cancel.bound(),
-            Purpose::Deposit => {}
+            Purpose::Deposit | Purpose::Fence => {}
         });
     }
 
@@ -228,10 +228,15 @@ impl Engine {
     }
 
     pub(super) fn slot_final(&mut self, nonce: Nonce, end: &SlotEnd, gas_paid: Wei) {
+        let fencing = self.errands.are_fences();
         let Some(lane) = &mut self.lane else { return };
         let slot = lane.slot(nonce);
         let Some(publication) = lane.close(nonce) else { return };
-        if matches!(end, SlotEnd::Foreign) {
+        // That something unknown was there first is what fences are for; below `began` it is not
+        // unknown any more.
+        let foreign = matches!(end, SlotEnd::Foreign) && !fencing;
+        let was_read = nonce < lane.began;
+        if foreign && !was_read {
             lane.quarantined = true;
             self.foreign += 1;
         }
@@ -244,7 +249,7 @@ impl Engine {
         let ceiling = publication.gas_ceiling();
         self.ledger.burn(ceiling, gas_paid);
         self.purse.wallet = self.purse.wallet.saturating_add(ceiling.saturating_sub(gas_paid));
-        self.reclaim_final(task, end);
+        self.errand_final(task, end);
         match (purpose, end) {
             (Purpose::Publish, SlotEnd::Ok { seq }) if publication.is_noop(*seq) => {
                 self.release_payment(publication.payment());
@@ -274,15 +279,19 @@ impl Engine {
             (Purpose::Cancel, SlotEnd::Foreign) => {
                 self.change(task, |task| task.cancel = super::cancel::Cancel::Refused);
             }
+            (Purpose::Fence, _) => {}
             (Purpose::Deposit, end) => {
                 self.ledger.release(publication.call.value());
                 self.deposit = super::Deposit::Final { ok: matches!(end, SlotEnd::Ok { .. }) };
             }
         }
+        if foreign && was_read {
+            self.unbind(task);
+        }
     }
 
     /// What a publication would have paid is free again: it never will be one.
-    fn release_payment(&mut self, payment: Wei) {
+    pub(super) fn release_payment(&mut self, payment: Wei) {
         self.ledger.release(payment);
         self.purse.vault = self.purse.vault.saturating_add(payment);
     }

@@ -8,19 +8,20 @@ use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 use crate::units::{
-    BlockRef, Call, ChainTime, Fees, Nonce, Round, Seq, Slot, Survey, TaskId, TaskKey, TaskStatus,
-    Timestamp, Wei,
+    BlockRef, Call, ChainTime, Fees, Nonce, PastPublication, Round, Seq, Slot, Survey, TaskId,
+    TaskKey, TaskStatus, Timestamp, Wei,
 };
 
+use super::adoption::Found;
 use super::cancel::CancelScope;
+use super::errands::Stale;
 use super::header::{OpenSlot, RunHeader};
 use super::items::{Expansion, ItemEntry};
 use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 use super::parts::{Offer, SendNote, Timer};
-use super::reclaim::Stale;
 
 /// The journal's format: (major, minor).
-pub const FORMAT: (u16, u16) = (1, 3);
+pub const FORMAT: (u16, u16) = (1, 4);
 
 /// One fact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -359,6 +360,33 @@ pub enum Event {
     ReclaimAsked {
         /// The tasks.
         tasks: Vec<Stale>,
+    },
+    /// Nonces of the lane are to be used up. Since format 1.4.
+    FencesAsked {
+        /// How many, from the lane's next on.
+        count: u32,
+    },
+    /// The chain holds publications of the wallet that the journal did not know, with this run's
+    /// tags or without any. Since format 1.4.
+    PublicationsFound {
+        /// Them, lowest nonce first.
+        found: Vec<Found>,
+    },
+    /// Everything that the wallet did below this nonce is final and was read from the chain: what
+    /// is not in the journal belongs to somebody else. Since format 1.4.
+    LaneRead {
+        /// The nonce.
+        below: Nonce,
+    },
+    /// A task's present round was published before, as the chain shows: it goes on from there. Since
+    /// format 1.4.
+    TaskAdopted {
+        /// The task.
+        task: TaskId,
+        /// The key of its round.
+        key: TaskKey,
+        /// Its publication.
+        publication: PastPublication,
     },
     /// Nothing more can be published within the cap.
     BudgetReached {

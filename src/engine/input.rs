@@ -9,7 +9,7 @@ use crate::units::{
     TaskId, Timestamp, Wei,
 };
 
-use super::{CancelScope, Expansion, ItemEntry, Offer, OpenSlot, RunHeader, Stale, Verdict};
+use super::{CancelScope, Expansion, Found, ItemEntry, Offer, OpenSlot, RunHeader, Stale, Verdict};
 
 /// One thing that the world told us. Hashes, sizes and verdicts; never a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +174,23 @@ pub enum Input {
     Reclaim {
         /// The tasks.
         tasks: Vec<Stale>,
+    },
+    /// Use nonces up, so that nothing that this journal does not know can.
+    Fences {
+        /// How many, from the lane's next on.
+        count: u32,
+    },
+    /// What the wallet did before a nonce was read from the chain.
+    ChainRead {
+        /// What it published with this run's tags, or without any.
+        found: Vec<Found>,
+        /// The first nonce that was not read: all below are final.
+        below: Nonce,
+    },
+    /// Slots of this run that are final, by what another run has done.
+    Settled {
+        /// Their nonces.
+        nonces: Vec<Nonce>,
     },
     /// Start nothing new, and stop collecting at `until`.
     Drain {

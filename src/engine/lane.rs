@@ -26,6 +26,8 @@ pub(super) struct Lane {
     pub wallet: Address,
     /// The first nonce that this run could have bound.
     pub began: Nonce,
+    /// Below this nonce the chain itself was read; 0 if it never was.
+    pub read_below: Nonce,
     /// The first nonce that nobody has used or bound.
     pub next: Nonce,
     /// Bound slots that are not final.
@@ -60,6 +62,7 @@ impl Lane {
         Self {
             wallet,
             began: next,
+            read_below: Nonce(0),
             next,
             slots: BTreeMap::new(),
             unsigned: BTreeSet::new(),

@@ -57,6 +57,12 @@ impl Ledger {
         self.escrowed = self.escrowed.saturating_add(payment);
     }
 
+    /// A publication of a time that the journal does not know is on the chain.
+    pub(super) fn adopt(&mut self, payment: Wei, gas_paid: Wei) {
+        self.escrowed = self.escrowed.saturating_add(payment);
+        self.gas = self.gas.saturating_add(gas_paid);
+    }
+
     /// A publication was taken back by a reorg.
     pub(super) fn reopen(&mut self, payment: Wei) {
         self.escrowed = self.escrowed.saturating_sub(payment);

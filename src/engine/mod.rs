@@ -13,12 +13,14 @@
 //! late, doubled or for somebody else yields none.
 
 mod admission;
+mod adoption;
 mod again;
 mod apply;
 mod apply_chain;
 mod apply_slots;
 pub mod cancel;
 pub mod effect;
+mod errands;
 pub mod event;
 pub mod header;
 pub mod input;
@@ -31,7 +33,6 @@ mod pace;
 mod parts;
 mod publication;
 mod purse;
-mod reclaim;
 mod retry;
 mod step;
 mod task;
@@ -54,8 +55,10 @@ use alloy::primitives::{Address, B256};
 use crate::plan::{Limits, Schedule};
 use crate::units::{BlockRef, ChainTime, Nonce, Seq, Slot, Survey, TaskId, Timestamp, Wei};
 
+pub use adoption::Found;
 pub use cancel::CancelScope;
 pub use effect::{Effect, EffectKey, Window};
+pub use errands::Stale;
 pub use event::Event;
 pub use header::{OpenSlot, OpenVersion, RunHeader};
 pub use input::{Input, PinFailure, Wishes};
@@ -63,7 +66,6 @@ pub use items::{Expansion, ItemEntry, ItemFate};
 pub use ledger::Ledger;
 pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};
 pub use parts::{Offer, SendNote, Timer};
-pub use reclaim::Stale;
 
 use cancel::Cancels;
 use lane::Lane;
@@ -112,8 +114,10 @@ pub struct Engine {
     outcome: Option<RunOutcome>,
     /// Slots of this run that a stranger used.
     foreign: u32,
-    /// Payments that the run takes back.
-    reclaims: reclaim::Reclaims,
+    /// Transactions that are the run's own.
+    errands: errands::Errands,
+    /// What of the run was found on the chain.
+    finds: adoption::Finds,
     /// Items that failed and may be tried again.
     failed: BTreeMap<TaskId, again::Failed>,
     /// Tasks that were not bound when their step ended.
@@ -170,7 +174,8 @@ impl Engine {
             deposit: Deposit::None,
             outcome: None,
             foreign: 0,
-            reclaims: reclaim::Reclaims::default(),
+            errands: errands::Errands::default(),
+            finds: adoption::Finds::default(),
             failed: BTreeMap::new(),
             parked: BTreeMap::new(),
             raises: Vec::new(),
@@ -242,6 +247,12 @@ impl Engine {
         })
     }
 
+    /// Slots of this run for which nothing was signed yet.
+    pub fn unsigned_slots(&self) -> impl Iterator<Item = Nonce> {
+        let slots = self.lane.iter().flat_map(|lane| &lane.slots);
+        slots.filter(|(_, publication)| publication.versions.is_empty()).map(|(nonce, _)| *nonce)
+    }
+
     /// How many slots of this run were used up by something that is not in the journal; more than
     /// 0 quarantines the wallet.
     pub const fn foreign_slots(&self) -> u32 {
@@ -283,7 +294,7 @@ impl Engine {
         if quarantined && self.only_foreign_left() {
             return Some(RunOutcome::Quarantined);
         }
-        if let Some(lack) = self.lack_for_deposit().or_else(|| self.lack_for_reclaim())
+        if let Some(lack) = self.lack_for_deposit().or_else(|| self.lack_for_errand())
             && self.tasks.open() == 0
             && !slots_open
         {
@@ -311,7 +322,7 @@ impl Engine {
         if let Some(well) = self.steps.ended() {
             // A run without steps is there for its deposit, or for what it takes back.
             let well = match self.deposit {
-                Deposit::None if !self.reclaims.is_empty() => well && self.reclaims.went_well(),
+                Deposit::None if !self.errands.is_empty() => well && self.errands.went_well(),
                 Deposit::None if self.schedule.steps.is_empty() => return None,
                 Deposit::None | Deposit::Asked { .. } | Deposit::Bound => well,
                 Deposit::Final { ok } => well && ok,
@@ -336,7 +347,7 @@ impl Engine {
 
     /// Whether a deposit, or the return of a payment, is asked for and not final.
     fn is_depositing(&self) -> bool {
-        matches!(self.deposit, Deposit::Asked { .. } | Deposit::Bound) || self.reclaims.are_open()
+        matches!(self.deposit, Deposit::Asked { .. } | Deposit::Bound) || self.errands.are_open()
     }
 
     /// Counts of a step for tests and figures: confirmed and failed items.

@@ -170,6 +170,18 @@ impl Publication {
         matches!(self.call, Call::PublishTask { .. }) && !self.is_noop(seq)
     }
 
+    /// Whether it is there to use its nonce up, and does not mind what does.
+    pub(super) const fn is_fence(&self) -> bool {
+        matches!(self.owner, Owner::Task { purpose: Purpose::Fence, .. })
+    }
+
+    /// Whether another run has left it without anything that could be sent.
+    pub(super) fn is_unsigned(&self) -> bool {
+        self.owner == Owner::OtherRun
+            && self.versions.is_empty()
+            && self.state == PublicationState::Held
+    }
+
     /// Whether the registry logs this version when it has gone well.
     pub(super) fn is_logged(&self, seq: Seq) -> bool {
         let logged = matches!(self.call, Call::PublishTask { .. } | Call::ConfirmResponse { .. });

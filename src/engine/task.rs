@@ -206,6 +206,21 @@ impl Task {
         }
     }
 
+    /// The slot that it waits for.
+    pub(super) const fn slot(&self) -> Option<Nonce> {
+        match &self.state {
+            TaskState::Publishing { nonce } => Some(*nonce),
+            TaskState::Confirming { nonce, .. } => *nonce,
+            TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Awaiting(_)
+            | TaskState::Checking { .. }
+            | TaskState::Choosing { .. }
+            | TaskState::Closing { .. } => None,
+        }
+    }
+
     /// What is on chain of it, to be changed.
     pub(super) const fn published_mut(&mut self) -> Option<&mut Published> {
         match &mut self.state {
@@ -266,6 +281,29 @@ impl Candidate {
 }
 
 impl Published {
+    /// A task that has just been published.
+    pub(super) const fn new(
+        nonce: Nonce,
+        address: Address,
+        block: BlockRef,
+        expiry: ChainTime,
+    ) -> Self {
+        Self {
+            nonce,
+            address,
+            block,
+            expiry,
+            is_final: false,
+            attempted: false,
+            queue: VecDeque::new(),
+            refused: Vec::new(),
+            refusal: None,
+            confirmed: None,
+            denied: 0,
+            read_wanted: false,
+        }
+    }
+
     /// The state in which the next response is looked at, or awaited.
     pub(super) fn look(mut self) -> TaskState {
         match self.queue.pop_front() {

@@ -43,6 +43,7 @@ impl Engine {
             Input::Pinned { task, round, url, bytes, content } => {
                 if self.is_pinning(task, round) {
                     self.emit(turn, Event::ConfigPinned { task, url, bytes, content });
+                    self.adopt(task, turn);
                 }
             }
             Input::PinFailed { task, round, failure } if self.is_pinning(task, round) => {
@@ -76,6 +77,9 @@ impl Engine {
             Input::Deposit { .. } => {}
             Input::Cancel { scope, discard } => self.on_cancel(scope, discard, turn),
             Input::Reclaim { tasks } => self.on_reclaim(tasks, turn),
+            Input::Fences { count } => self.on_fences(count, turn),
+            Input::Settled { nonces } => self.on_settled(&nonces, turn),
+            Input::ChainRead { found, below } => self.on_chain_read(found, below, turn),
             Input::Drain { until } if self.drain.is_none() && self.header.is_some() => {
                 self.emit(turn, Event::DrainAsked { until });
             }
@@ -140,12 +144,14 @@ impl Engine {
                 ItemFate::Task { .. } | ItemFate::Dropped => None,
             })
             .collect();
-        let items = wanted.into_iter().map(|entry| self.priced(entry)).collect();
+        let items: Vec<_> = wanted.into_iter().map(|entry| self.priced(entry)).collect();
+        let read: Vec<u32> = items.iter().map(|entry| entry.item).collect();
         self.emit(turn, Event::ItemsRead { step: place, items });
         for (task, reason) in failed {
             let outcome = Outcome::Failed(FailReason::RenderError(reason));
             self.emit(turn, Event::TaskDone { task, outcome });
         }
+        read.into_iter().for_each(|item| self.adopt(TaskId::new(place, item), turn));
     }
 
     /// An item with the payment that it has after all raises.
@@ -312,6 +318,7 @@ impl Engine {
             None => Event::TaskDone { task: id, outcome: Outcome::Failed(end.reason) },
         };
         self.emit(turn, event);
+        self.adopt(id, turn);
     }
 
     /// What became of an item, for tests.

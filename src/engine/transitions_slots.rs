@@ -58,10 +58,12 @@ impl Engine {
         }
         self.emit(turn, Event::Sent { wallet, sends: notes.clone() });
         for note in notes {
-            let versions = self
-                .publication(Slot { wallet, nonce: note.nonce })
-                .map_or(0, |publication| publication.versions.len());
-            if after_send(note.outcome, versions) == Next::Bump {
+            let publication = self.publication(Slot { wallet, nonce: note.nonce });
+            let versions = publication.map_or(0, |publication| publication.versions.len());
+            // What is pending at a fence's nonce is to be outbid.
+            let outbids = note.outcome == SendOutcome::Conflict
+                && publication.is_some_and(Publication::is_fence);
+            if outbids || after_send(note.outcome, versions) == Next::Bump {
                 self.consider_bump(note.nonce, true, turn);
             }
         }
@@ -172,9 +174,12 @@ impl Engine {
             }
             SlotVerdict::Nothing => {}
             SlotVerdict::Unexplained => {
-                if publication.unexplained >= UNEXPLAINED_VIEWS {
+                if publication.unexplained >= UNEXPLAINED_VIEWS || publication.is_fence() {
                     let (end, gas_paid) = (SlotEnd::Foreign, Wei::ZERO);
                     self.emit(turn, Event::SlotFinal { slot, end, gas_paid });
+                    if let Owner::Task { task, .. } = owner {
+                        self.adopt(task, turn);
+                    }
                 }
             }
             SlotVerdict::Mined(seq, receipt) => {

@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// The key of a task's present round.
-    fn key_for(&self, id: TaskId) -> Option<crate::units::TaskKey> {
+    pub(super) fn key_for(&self, id: TaskId) -> Option<crate::units::TaskKey> {
         let header = self.header.as_ref()?;
         let task = self.tasks.get(id)?;
         let origin = crate::units::ids::TaskOrigin {
@@ -223,6 +223,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         Event::ConfigPinned { task, .. }
         | Event::SlotReserved { task, .. }
         | Event::TaskPublished { task, .. }
+        | Event::TaskAdopted { task, .. }
         | Event::TaskAttempted { task }
         | Event::ResponseSeen { task, .. }
         | Event::OutputFetched { task, .. }
@@ -258,6 +259,9 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::DepositAsked { .. }
         | Event::CancelAsked { .. }
         | Event::ReclaimAsked { .. }
+        | Event::FencesAsked { .. }
+        | Event::PublicationsFound { .. }
+        | Event::LaneRead { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
@@ -303,6 +307,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::SlotMined { .. }
         | Event::SlotFinal { .. }
         | Event::TaskPublished { .. }
+        | Event::TaskAdopted { .. }
         | Event::TaskAttempted { .. }
         | Event::ResponseSeen { .. }
         | Event::OutputFetched { .. }
@@ -319,6 +324,9 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::DepositAsked { .. }
         | Event::CancelAsked { .. }
         | Event::ReclaimAsked { .. }
+        | Event::FencesAsked { .. }
+        | Event::PublicationsFound { .. }
+        | Event::LaneRead { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),

@@ -101,6 +101,14 @@ impl EventStream {
                 let at = json!({"task": address, "tx": tx_hash, "block": block.number});
                 self.about(*task, "task_published", and(at, json!({"gas_wei": gas})))
             }
+            Event::TaskAdopted { task, publication, .. } => {
+                let at = json!({
+                    "task": publication.address, "tx": publication.tx_hash,
+                    "block": publication.block.number,
+                });
+                let known = json!({"gas_wei": publication.gas_paid, "adopted": true});
+                self.about(*task, "task_published", and(at, known))
+            }
             Event::TaskAttempted { task } => {
                 let who = json!({"provider": null, "suggested_wei": null});
                 self.about(*task, "task_attempted", and(json!({"task": self.address(*task)}), who))
@@ -130,6 +138,9 @@ impl EventStream {
             | Event::DepositAsked { .. }
             | Event::CancelAsked { .. }
             | Event::ReclaimAsked { .. }
+            | Event::FencesAsked { .. }
+            | Event::PublicationsFound { .. }
+            | Event::LaneRead { .. }
             | Event::RunResumed { .. }
             | Event::LaneTaken { .. }
             | Event::Surveyed(_)

@@ -72,6 +72,11 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         Event::TaskPublished { task, address, tx_hash, .. } => {
             one(published(tally, *task, *address, *tx_hash))
         }
+        Event::TaskAdopted { task, publication, .. } => {
+            let label = tally.label(*task);
+            let why = format!("found on the chain, task {}", publication.address);
+            one(Notice::new(NoticeKind::Published, "adopted", &label, &why))
+        }
         Event::FetchFailed { task, reason, again_at: Some(again), .. } => {
             let (label, wait) = (tally.label(*task), span(again.since(fact.at)));
             let why = format!("{}, retrying in {wait}", clean(reason));
@@ -122,6 +127,9 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::DepositAsked { .. }
         | Event::CancelAsked { .. }
         | Event::ReclaimAsked { .. }
+        | Event::FencesAsked { .. }
+        | Event::PublicationsFound { .. }
+        | Event::LaneRead { .. }
         | Event::DrainAsked { .. }
         | Event::RunEnded { .. } => Vec::new(),
     }

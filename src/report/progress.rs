@@ -126,6 +126,10 @@ impl Progress {
             | Event::EscrowReturned { .. }
             | Event::DepositAsked { .. }
             | Event::ReclaimAsked { .. }
+            | Event::FencesAsked { .. }
+            | Event::PublicationsFound { .. }
+            | Event::LaneRead { .. }
+            | Event::TaskAdopted { .. }
             | Event::BudgetReached { .. } => None,
         }
     }

@@ -11,7 +11,9 @@ use crate::engine::{
     CancelScope, Event, Expansion, ItemEntry, ItemFate, RunHeader, RunOutcome, SlotEnd,
 };
 use crate::plan::{Schedule, StepRule};
-use crate::units::{BlockRef, Call, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei};
+use crate::units::{
+    BlockRef, Call, PastPublication, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei,
+};
 
 /// How many failures are kept in full; beyond, they are only counted.
 const FAILURES: usize = 1000;
@@ -40,6 +42,7 @@ pub struct Tally {
     block: Option<(BlockRef, Timestamp)>,
     failures: Vec<Failure>,
     foreign: Option<Slot>,
+    adopted: u64,
     /// Tasks that failed unpaid: a reader may have them tried again.
     failed: BTreeMap<TaskId, OpenTask>,
     resumed: bool,
@@ -196,6 +199,7 @@ impl Tally {
                 self.foreign = foreign.map(|nonce| Slot { wallet: *wallet, nonce });
             }
             Event::TaskPublished { task, address, .. } => self.published(*task, *address, at),
+            Event::TaskAdopted { task, publication, .. } => self.adopted(*task, publication, at),
             Event::TaskAttempted { task } => self.reach(*task, Reached::Attempted),
             Event::TaskRead { task, attempts, .. } if *attempts > 0 => {
                 self.reach(*task, Reached::Attempted);
@@ -223,6 +227,9 @@ impl Tally {
             Event::TaskRead { .. }
             | Event::DepositAsked { .. }
             | Event::ReclaimAsked { .. }
+            | Event::FencesAsked { .. }
+            | Event::PublicationsFound { .. }
+            | Event::LaneRead { .. }
             | Event::PaymentsRaised { .. }
             | Event::CodeAccepted { .. }
             | Event::Surveyed(_)
@@ -347,6 +354,26 @@ impl Tally {
         task.address = Some(address);
         task.published_at = Some(at);
         self.reach(id, Reached::Published);
+    }
+
+    /// A publication of a time that the journal does not know.
+    fn adopted(&mut self, id: TaskId, publication: &PastPublication, at: Timestamp) {
+        self.with(id, |task| {
+            task.payment = publication.payment;
+            task.expiry = Some(publication.expiry);
+            task.gas = task.gas.saturating_add(publication.gas_paid);
+        });
+        self.reach(id, Reached::Submitted);
+        self.published(id, publication.address, at);
+        self.money.gas = self.money.gas.saturating_add(publication.gas_paid);
+        let step = self.step(id.step);
+        step.gas = step.gas.saturating_add(publication.gas_paid);
+        self.adopted += 1;
+    }
+
+    /// How many tasks were found on the chain, published before this journal knew of them.
+    pub const fn adopted_count(&self) -> u64 {
+        self.adopted
     }
 
     fn reach(&mut self, id: TaskId, now: Reached) {

@@ -177,9 +177,11 @@ impl Refusal {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::StaleEpoch { .. } => Some("another process goes on with this wallet".into()),
-            Self::OldCopy { .. } => {
-                Some("bring the newest copy of the state folder back: publishing from an old one could pay twice".into())
-            }
+            Self::OldCopy { .. } => Some(
+                "bring the newest copy of the state folder back, or `ogflow resume --from-chain` \
+                     reads what it lacks from the chain: publishing from an old one could pay twice"
+                    .into(),
+            ),
             Self::UnknownRun { .. } => Some("`ogflow status` lists the runs".into()),
             Self::SlotTaken { .. }
             | Self::LiveBinding { .. }

@@ -36,6 +36,15 @@ pub(super) enum Change<'a> {
         /// What every version of it must do.
         binding: B256,
     },
+    /// A slot of a time that the journal does not know serves a task, for good.
+    Adopt {
+        /// The slot's nonce.
+        nonce: Nonce,
+        /// Which round of which item.
+        task: TaskKey,
+        /// What was done in it.
+        binding: B256,
+    },
     /// A version exists.
     Sign {
         /// Its bytes.
@@ -121,6 +130,8 @@ pub(super) const fn purpose_word(purpose: Purpose) -> &'static str {
         Purpose::Confirm => "confirm",
         Purpose::Cancel => "cancel",
         Purpose::Deposit => "deposit",
+        // Older databases know no other word, and it is one: of whatever would have been there.
+        Purpose::Fence => "cancel",
     }
 }
 
@@ -207,9 +218,8 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         Event::LogsRead { to, .. } => Change::Advance(*to),
         Event::LogsRewound { to } => Change::Rewind(*to),
         Event::SlotReserved { slot, key, call, .. } => {
-            let bound = call.purpose().zip(binding(call));
-            let (purpose, binding) =
-                bound.ok_or(Refusal::OtherCall { slot: *slot, seq: Seq::default() })?;
+            let purpose = call.purpose().unwrap_or(Purpose::Fence);
+            let binding = binding(call).unwrap_or_default();
             Change::Reserve { slot: *slot, task: *key, purpose, binding }
         }
         Event::VersionSigned { slot, seq, hash, call, fees } => {
@@ -220,6 +230,11 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         Event::SlotMined { slot, .. } => Change::Mine(*slot),
         Event::SlotReopened { slot } => Change::Reopen(*slot),
         Event::SlotFinal { slot, end, .. } => Change::Finish(*slot, end),
+        Event::TaskAdopted { key, publication, .. } => Change::Adopt {
+            nonce: publication.nonce,
+            task: *key,
+            binding: binding(&publication.call()).unwrap_or_default(),
+        },
         Event::Surveyed(_)
         | Event::StepExpanded { .. }
         | Event::ItemsRead { .. }
@@ -250,6 +265,9 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         | Event::DepositAsked { .. }
         | Event::CancelAsked { .. }
         | Event::ReclaimAsked { .. }
+        | Event::FencesAsked { .. }
+        | Event::PublicationsFound { .. }
+        | Event::LaneRead { .. }
         | Event::BudgetReached { .. }
         | Event::DrainAsked { .. } => return Ok(None),
     }))

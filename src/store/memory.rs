@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::{Event, OpenSlot, OpenVersion, RunHeader};
+use crate::engine::{Event, OpenSlot, OpenVersion, RunHeader, SlotEnd};
 use crate::units::{
     BlockRef, Fees, Nonce, Purpose, RunId, Seq, SignedTx, Slot, TaskKey, Timestamp,
 };
@@ -126,6 +126,11 @@ impl Journal for MemoryJournal {
         Ok(LaneState { epoch, next_nonce, last_foreign, open, unsigned, holder })
     }
 
+    fn is_final(&self, lane: &LaneKey, nonce: Nonce) -> Result<bool, StoreError> {
+        let slot = self.held.lanes.get(lane).and_then(|lane| lane.slots.get(&nonce));
+        Ok(slot.is_some_and(|slot| !slot.state.is_live()))
+    }
+
     fn append(&mut self, batch: &Batch<'_>) -> Result<Appended, StoreError> {
         let changes = changes(batch)?;
         let mut held = self.held.clone();
@@ -218,6 +223,17 @@ impl Held {
                 };
                 self.reserve(key, slot, bound)
             }
+            Change::Adopt { nonce, task, binding } => {
+                let bound = Bound {
+                    run: run.clone(),
+                    task: *task,
+                    purpose: Purpose::Publish,
+                    binding: *binding,
+                    state: SlotState::FinalOk,
+                    versions: Vec::new(),
+                };
+                self.adopt(key, *nonce, bound)
+            }
             Change::Sign { tx, binding, fees } => {
                 let version = Version { tx: (*tx).clone(), binding: *binding, fees: **fees };
                 self.slot(key, &tx.slot)?.sign(version)
@@ -227,12 +243,15 @@ impl Held {
             Change::Finish(slot, end) => {
                 let bound = self.slot(key, slot)?;
                 let ended = SlotState::ended(end, bound.is_noop(slot, ended_by(end))?);
-                if !bound.state.is_live() && bound.state != ended {
+                // What another run has seen to its end was something else's to the one that learns it
+                // now.
+                let late = **end == SlotEnd::Foreign;
+                if !bound.state.is_live() && bound.state != ended && !late {
                     return Err(Refusal::NoSuchSlot { nonce: slot.nonce });
                 }
                 bound.move_to(ended);
-                let binding = (bound.task, bound.purpose);
-                if !ended.binds() && self.bindings.get(&binding) == Some(&(*key, slot.nonce)) {
+                let (binding, now) = ((bound.task, bound.purpose), bound.state);
+                if !now.binds() && self.bindings.get(&binding) == Some(&(*key, slot.nonce)) {
                     self.bindings.remove(&binding);
                 }
                 Ok(())
@@ -281,6 +300,24 @@ impl Held {
         self.bindings.insert((task, bound.purpose), (*key, slot.nonce));
         lane.next_nonce = slot.nonce.next();
         lane.slots.insert(slot.nonce, bound);
+        Ok(())
+    }
+
+    /// A slot that is known to have been a stranger's stays so; its task is bound all the same.
+    fn adopt(&mut self, key: &LaneKey, nonce: Nonce, bound: Bound) -> Result<(), Refusal> {
+        let lane = self.lanes.entry(*key).or_default();
+        let binding = (bound.task, bound.purpose);
+        if self.bindings.contains_key(&binding) {
+            return Err(Refusal::LiveBinding { task: bound.task });
+        }
+        if nonce >= lane.next_nonce {
+            let (given, expected) = (nonce.0, lane.next_nonce.0);
+            return Err(Refusal::OutOfOrder { what: "nonce", given, expected });
+        }
+        if let std::collections::btree_map::Entry::Vacant(free) = lane.slots.entry(nonce) {
+            free.insert(bound);
+            self.bindings.insert(binding, (*key, nonce));
+        }
         Ok(())
     }
 

@@ -70,6 +70,12 @@ pub trait Journal {
     /// When the journal cannot be read.
     fn lane(&self, lane: &LaneKey, run: &RunId) -> Result<LaneState, StoreError>;
 
+    /// Whether a slot is final: another run may have seen to it that this one left open.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn is_final(&self, lane: &LaneKey, nonce: Nonce) -> Result<bool, StoreError>;
+
     /// Makes a group of facts durable, all or nothing.
     ///
     /// The group that holds `RunStarted` or `RunResumed` takes the lane's lease: its epoch must

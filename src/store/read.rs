@@ -346,3 +346,28 @@ impl RawEvent {
         Ok(Recorded { seq: self.seq, at: Timestamp::from_millis(self.at), event })
     }
 }
+
+/// Every version that was ever signed in a lane, by its transaction hash.
+pub(super) fn signed_hashes(
+    conn: &Connection,
+    lane: &LaneKey,
+) -> rusqlite::Result<std::collections::BTreeSet<B256>> {
+    let mut find = conn.prepare(
+        "SELECT hash FROM signed JOIN lane ON lane.id = signed.lane
+         WHERE lane.chain_id = ?1 AND lane.genesis = ?2 AND lane.wallet = ?3",
+    )?;
+    let row = params![int(lane.chain_id), lane.genesis.0, lane.wallet.0.0];
+    let hashes = find.query_map(row, |row| row.get::<_, [u8; 32]>(0))?;
+    hashes.map(|hash| hash.map(B256::new)).collect()
+}
+
+/// Whether a slot is final.
+pub(super) fn is_final(conn: &Connection, lane: &LaneKey, nonce: Nonce) -> rusqlite::Result<bool> {
+    let mut find = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM slot JOIN lane ON lane.id = slot.lane
+         WHERE lane.chain_id = ?1 AND lane.genesis = ?2 AND lane.wallet = ?3 AND slot.nonce = ?4
+           AND slot.state <> 'open' AND slot.state <> 'mined')",
+    )?;
+    let row = params![int(lane.chain_id), lane.genesis.0, lane.wallet.0.0, int(nonce.0)];
+    find.query_row(row, |row| row.get(0))
+}

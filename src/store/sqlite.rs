@@ -143,6 +143,10 @@ impl Journal for SqliteJournal {
         read::lane_state(&self.conn, &self.path, lane, run)
     }
 
+    fn is_final(&self, lane: &LaneKey, nonce: crate::units::Nonce) -> Result<bool, StoreError> {
+        read::is_final(&self.conn, lane, nonce).map_err(sql_error(&self.path))
+    }
+
     fn append(&mut self, batch: &Batch<'_>) -> Result<Appended, StoreError> {
         if self.poisoned {
             return Err(StoreError::Poisoned { path: self.path.clone() });

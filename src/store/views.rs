@@ -2,6 +2,7 @@
 //!
 //! A view has a connection of its own that cannot write, so no screen can stall or change a run.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -239,6 +240,14 @@ impl Views {
     /// When the journal cannot be read.
     pub fn lane(&self, lane: &LaneKey, run: &RunId) -> Result<LaneState, StoreError> {
         read::lane_state(&self.conn, &self.path, lane, run)
+    }
+
+    /// Every version that was ever signed in a lane, by its transaction hash.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn signed_hashes(&self, lane: &LaneKey) -> Result<BTreeSet<B256>, StoreError> {
+        read::signed_hashes(&self.conn, lane).map_err(sql_error(&self.path))
     }
 
     /// The bytes of an output, from its row or its file, checked; `None` if there is neither.

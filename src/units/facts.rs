@@ -6,7 +6,7 @@
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-use super::{BlockRef, ChainTime, Wei};
+use super::{BlockRef, Call, ChainTime, Nonce, Wei};
 
 /// What an endpoint said to a send, by the table of safety.md, section 8.
 ///
@@ -291,4 +291,39 @@ pub struct PublishGas {
     pub first: u64,
     /// Each one after it.
     pub later: u64,
+}
+
+/// A publication that is final on the chain, read back from its transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastPublication {
+    /// The nonce that it used.
+    pub nonce: Nonce,
+    /// The transaction that published it.
+    pub tx_hash: B256,
+    /// The task's contract.
+    pub address: Address,
+    /// Its block.
+    pub block: BlockRef,
+    /// The source that it was published to.
+    pub source: Address,
+    /// The URL of its config.
+    pub config: String,
+    /// When it ends, in chain time.
+    pub expiry: ChainTime,
+    /// What it offers, in wei.
+    pub payment: Wei,
+    /// What its transaction cost, in wei.
+    pub gas_paid: Wei,
+}
+
+impl PastPublication {
+    /// What its transaction did.
+    pub fn call(&self) -> Call {
+        Call::PublishTask {
+            source: self.source,
+            config: self.config.clone(),
+            expiry: self.expiry,
+            payment: self.payment,
+        }
+    }
 }

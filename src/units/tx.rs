@@ -66,6 +66,8 @@ pub enum Purpose {
     Cancel,
     /// Moves money from the wallet into the vault.
     Deposit,
+    /// Uses its nonce up, so that nothing unknown can.
+    Fence,
 }
 
 /// A contract call in plain fields: the only calls that are ever signed (safety.md, section 11).
@@ -130,7 +132,7 @@ impl Call {
 }
 
 /// The gas and fees of one version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fees {
     /// The most gas that the transaction may use.
     pub gas_limit: u64,

@@ -1,57 +1,182 @@
-//! The journal is gone (safety.md, section 6, row 25): what a run then does, as it is today.
+//! The journal is gone, or an old copy (safety.md, section 6, rows 24 and 25): nothing is published
+//! unasked, and `resume --from-chain` goes on from what the chain knows.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::support::chance::{Chance, count, each_case, seed, tell};
+use crate::support::damage::Copy;
 use crate::support::lab::{Lab, Player};
 use crate::support::{Running, rows};
 
+/// Tasks of a source that pays by itself, and as many that we confirm.
 const PIPELINE: &str = "version: 1
 name: lost
-sources: { echo: 'ECHO' }
+tag: TAG
+sources: { echo: 'ECHO', llm: 'LLM' }
+defaults: { payment: 0.001 OGPU }
 steps:
   each:
     source: echo
     function: echo
-    payment: 0.001 OGPU
     foreach: { file: rows.csv, key: id }
     data: { text: '{{ item.text }}' }
+  ask:
+    source: llm
+    function: chat
+    needs: [each]
+    foreach: { file: rows.csv, key: id }
+    data: { text: 'ask {{ item.text }}' }
 ";
+/// Items of each step.
+const ITEMS: u64 = 5;
 /// Tasks of a run.
-const TASKS: u64 = 6;
+const TASKS: u64 = 2 * ITEMS;
 
-/// A player whose run was killed with everything published, and whose database is gone.
-fn without_journal(lab: &Lab) -> Player {
-    let player = lab.player(0, PIPELINE, None);
-    player.project.write("rows.csv", rows(usize::try_from(TASKS).unwrap()));
-    let mut run = Running::start(player.project.command(&player.words("run")));
-    (0..TASKS).for_each(|_| run.until("task_published"));
-    run.kill();
-    assert_eq!(lab.nothing_twice(&player), TASKS);
-    let state = player.project.path().join(".ogflow");
-    for file in ["ogflow.db", "ogflow.db-wal", "ogflow.db-shm"] {
-        std::fs::remove_file(state.join(file)).unwrap();
-    }
+fn player(lab: &Lab, n: u64, tag: bool) -> Player {
+    let player = lab.player(n, &PIPELINE.replace("TAG", &tag.to_string()), None);
+    player.project.write("rows.csv", rows(usize::try_from(ITEMS).unwrap()));
     player
+}
+
+fn state(player: &Player) -> std::path::PathBuf {
+    player.project.path().join(".ogflow")
+}
+
+fn lose(player: &Player) {
+    for file in ["ogflow.db", "ogflow.db-wal", "ogflow.db-shm"] {
+        drop(std::fs::remove_file(state(player).join(file)));
+    }
+}
+
+/// Runs or resumes until the n-th event of a kind, and kills it; `false` if it ended before.
+fn killed_at(player: &Player, words: &[&str], (kind, nth): (&str, u64)) -> bool {
+    let mut run = Running::start(player.project.command(words));
+    let kind = format!("\"type\":\"{kind}\"");
+    let alive = (0..nth).all(|_| run.tells(&kind));
+    run.kill();
+    alive
+}
+
+/// The id of the only run that is there.
+fn run_id(player: &Player) -> String {
+    let status = player.project.run(&["status", "--json"]).exits(0).json();
+    status["runs"][0]["run"].as_str().unwrap_or("r-00000000").to_owned()
+}
+
+/// The words that go on with a run whose journal is not what it was.
+fn from_chain(run: &str) -> [&str; 8] {
+    ["resume", run, "--from-chain", "--pipeline", "p.yaml", "--yes", "--progress", "json"]
+}
+
+/// Everything was bought once, and all outputs are there.
+#[track_caller]
+fn whole(lab: &Lab, player: &Player) {
+    assert_eq!(lab.nothing_twice(player), TASKS, "{}", player.wallet);
+    player.has_outputs("each", ITEMS);
+    let outputs = player.project.run(&["results", "latest", "--step", "ask"]).exits(0).lines();
+    assert_eq!(outputs.len() as u64, ITEMS);
 }
 
 #[test]
 fn without_its_journal_nothing_is_published_until_somebody_says_so() {
     let lab = Lab::up(&["--latency", "1s"], 8, 1);
-    let player = without_journal(&lab);
+    let player = player(&lab, 0, true);
+    assert!(killed_at(&player, &player.words("run"), ("task_published", ITEMS)));
+    lose(&player);
     player.act("resume").exits(2).says(&["nothing ran"]);
     player.project.run(&["run"]).exits(4).says(&["E0802", "--yes"]);
-    assert_eq!(lab.nothing_twice(&player), TASKS, "nothing more was published");
+    assert_eq!(lab.nothing_twice(&player), ITEMS, "nothing more was published");
+    player
+        .project
+        .run(&["resume", "--from-chain", "--yes"])
+        .exits(2)
+        .says(&["named by its whole id"]);
 }
 
 /// A new run is a new payment, here too: nothing of the lost one is found again. Its tasks have
 /// other keys, so the chain tells the two apart.
 #[test]
 fn a_new_run_after_the_loss_buys_anew_under_other_keys() {
-    let lab = Lab::up(&["--latency", "1s"], 9, 1);
-    let player = without_journal(&lab);
+    let lab = Lab::up(&[], 9, 1);
+    let player = player(&lab, 0, true);
+    assert!(killed_at(&player, &player.words("run"), ("task_published", ITEMS)));
+    let before = lab.nothing_twice(&player);
+    lose(&player);
     player.act("run").exits(0);
     let keys = lab.bought(&player);
-    assert_eq!(lab.nothing_twice(&player), 2 * TASKS);
+    assert_eq!(lab.nothing_twice(&player), before + TASKS);
     let runs: BTreeSet<&str> = keys.iter().map(|key| &key[..8]).collect();
     assert_eq!(runs.len(), 2, "{keys:?}");
+}
+
+#[test]
+fn a_lost_run_goes_on_from_the_chain_and_buys_only_what_was_not_bought() {
+    let lab = Lab::up(&["--latency", "200ms"], 10, 1);
+    let player = player(&lab, 0, true);
+    assert!(killed_at(&player, &player.words("run"), ("task_published", 3)));
+    let (run, before) = (run_id(&player), lab.nothing_twice(&player));
+    lose(&player);
+    let ran = player.project.run(&from_chain(&run)).exits(0);
+    let found = format!("{before} of run {run}");
+    let ran = ran.says(&[&found, "transfers of nothing"]);
+    assert_eq!(ran.stderr.matches("\"adopted\":true").count() as u64, before);
+    whole(&lab, &player);
+    let status = player.project.run(&["status", &run, "--json"]).exits(0).json();
+    assert_eq!((&status["state"], &status["confirmed"]), (&"done".into(), &TASKS.into()));
+    assert_eq!(status["locked_wei"], "0");
+    player
+        .project
+        .run(&["resume", &run, "--from-chain", "--yes"])
+        .exits(0)
+        .says(&["Nothing to do"]);
+}
+
+#[test]
+fn a_task_that_only_the_pool_knew_when_the_journal_was_lost_is_not_bought_again() {
+    let lab = Lab::up(&["--latency", "200ms"], 11, 1);
+    let player = player(&lab, 0, true);
+    assert!(killed_at(&player, &player.words("run"), ("task_published", 2)));
+    let (run, copy) = (run_id(&player), Copy::of(&state(&player)));
+    // As if its machine had been put back: what was mined since is on the chain alone.
+    player.act("resume").exits(0);
+    copy.put(&state(&player));
+    player.act("resume").exits(9).says(&["--from-chain"]);
+    let before = lab.nothing_twice(&player);
+    player.project.run(&from_chain(&run)).exits(0);
+    assert_eq!(lab.nothing_twice(&player), before);
+    whole(&lab, &player);
+}
+
+#[test]
+fn a_journal_that_is_lost_or_put_back_at_any_moment_costs_nothing_twice() {
+    let (cases, seed) = (count(50, 500), seed());
+    let lab = Lab::up(&["--latency", "50ms"], seed, cases);
+    let (kills, adopted) = (AtomicU64::new(0), AtomicU64::new(0));
+    each_case("lost", seed, (cases, 6), |number| {
+        let mut chance = Chance::new(seed, number);
+        let tag = chance.hits(70);
+        let player = player(&lab, number, tag);
+        let kinds = ["task_pinned", "task_submitted", "task_published", "task_confirmed"];
+        let point = (chance.one(&kinds), chance.among(1..=TASKS - 1));
+        killed_at(&player, &player.words("run"), point);
+        let run = run_id(&player);
+        if chance.hits(50) {
+            lose(&player);
+        } else {
+            let copy = Copy::of(&state(&player));
+            copy.without_commits(chance.place(copy.commits())).put(&state(&player));
+        }
+        let words = from_chain(&run);
+        for _ in 0..chance.among(0..=2) {
+            let point = (chance.one(&kinds), chance.among(1..=4));
+            kills.fetch_add(u64::from(killed_at(&player, &words, point)), Ordering::Relaxed);
+        }
+        let ran = player.project.run(&words).exits(0);
+        adopted.fetch_add(ran.stderr.matches("\"adopted\":true").count() as u64, Ordering::Relaxed);
+        whole(&lab, &player);
+    });
+    let (kills, adopted) = (kills.into_inner(), adopted.into_inner());
+    tell(&format!("lost: seed {seed}, {cases} journals, {kills} kills, {adopted} tasks adopted"));
+    assert!(adopted > 0);
 }

@@ -191,7 +191,7 @@ pub struct RunArgs {
 #[derive(Debug, ClapArgs)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
-    after_long_help = "Examples:\n  ogflow resume\n  ogflow resume r-7f3k --max-spend \"12 OGPU\"\n  ogflow resume latest --retry-failed --raise 20%"
+    after_long_help = "Examples:\n  ogflow resume\n  ogflow resume r-7f3k --max-spend \"12 OGPU\"\n  ogflow resume latest --retry-failed --raise 20%\n  ogflow resume r-7f3k09xm --from-chain --pipeline pipelines/reviews.yaml"
 )]
 pub struct ResumeArgs {
     /// The run: its id, the start of it, or `latest`.
@@ -214,6 +214,25 @@ pub struct ResumeArgs {
     /// Go on although another machine held the run: it must be gone for good.
     #[arg(long)]
     pub take_over: bool,
+    /// Rebuild what the journal lacks from what the chain knows: for a journal that is lost or an old
+    /// copy.
+    #[arg(long)]
+    pub from_chain: bool,
+    /// The pipeline of a run that no journal here knows.
+    #[arg(long, value_name = "FILE", requires = "from_chain")]
+    pub pipeline: Option<PathBuf>,
+    /// The block from which the chain is read, for a run that no journal here knows.
+    #[arg(long, value_name = "NUMBER", requires = "from_chain")]
+    pub since_block: Option<u64>,
+    /// As it was for a run that no journal here knows.
+    #[arg(long, value_name = "N", requires = "from_chain")]
+    pub limit: Option<u32>,
+    /// As it was for a run that no journal here knows.
+    #[arg(long, value_name = "[+]STEP[+]", requires = "from_chain")]
+    pub only: Option<String>,
+    /// Params, as they were for a run that no journal here knows.
+    #[command(flatten)]
+    pub params: ParamArgs,
     /// Go on although a contract has the code with this hash now.
     #[arg(long, value_name = "HASH")]
     pub accept_code: Vec<alloy::primitives::B256>,

@@ -252,6 +252,10 @@ fn happening(id: TaskId, event: &Event, coin: &Coin) -> Option<String> {
             format!("published   {address} in block {}, tx {tx_hash}", thousands(block.number))
         }
         Event::TaskAttempted { task } if own(task) => "attempted".to_owned(),
+        Event::TaskAdopted { task, publication, .. } if own(task) => format!(
+            "adopted     {} in block {}, tx {}",
+            publication.address, publication.block.number, publication.tx_hash
+        ),
         Event::ResponseSeen { task, response, .. } if own(task) => {
             format!("responded   {response}")
         }

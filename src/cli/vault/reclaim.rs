@@ -128,6 +128,9 @@ fn ended(views: &Views, lane: &LaneKey) -> Result<Vec<Ended>, Failure> {
             if let Event::TaskPublished { task, address, .. } = &recorded.event {
                 open.insert(*task, *address);
             }
+            if let Event::TaskAdopted { task, publication, .. } = &recorded.event {
+                open.insert(*task, publication.address);
+            }
             if let Some((id, unpaid)) = round_end(&recorded.event)
                 && let Some(address) = open.remove(&id).filter(|_| unpaid)
                 && let Some(task) = tally.task(id)

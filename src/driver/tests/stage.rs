@@ -71,6 +71,10 @@ impl Journal for Watched {
         self.inner.lane(lane, run)
     }
 
+    fn is_final(&self, lane: &LaneKey, nonce: crate::units::Nonce) -> Result<bool, StoreError> {
+        self.inner.is_final(lane, nonce)
+    }
+
     fn append(&mut self, batch: &Batch<'_>) -> Result<Appended, StoreError> {
         let mut disk = held(&self.disk);
         disk.appends += 1;

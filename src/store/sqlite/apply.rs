@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use alloy::primitives::B256;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::engine::{RunHeader, RunOutcome, SlotEnd};
@@ -141,6 +142,7 @@ impl Group<'_> {
                 ];
                 self.bind(*task, row)
             }
+            Change::Adopt { nonce, task, binding } => self.adopt(run, (*nonce, *task), *binding),
             Change::Sign { tx, binding, fees } => {
                 self.slot_state(run, &tx.slot)?;
                 self.next_version(run, tx)?;
@@ -222,6 +224,34 @@ impl Group<'_> {
         }
     }
 
+    /// A slot that is known to have been a stranger's stays so; its task is bound all the same.
+    fn adopt(
+        &self,
+        run: &RunKey,
+        (nonce, task): (Nonce, TaskKey),
+        binding: B256,
+    ) -> Result<(), StoreError> {
+        let live: bool = self.ask(
+            "SELECT EXISTS (SELECT 1 FROM slot WHERE task = ?1 AND purpose = 'publish'
+             AND (state = 'open' OR state = 'mined' OR state = 'final_ok'))",
+            params![task.0],
+        )?;
+        let next = self.lane_nonce(run)?;
+        if live {
+            return Err(Refusal::LiveBinding { task }.into());
+        }
+        if nonce >= next {
+            let (given, expected) = (nonce.0, next.0);
+            return Err(Refusal::OutOfOrder { what: "nonce", given, expected }.into());
+        }
+        self.execute(
+            "INSERT INTO slot (lane, nonce, run, task, purpose, binding, state)
+             VALUES (?1, ?2, ?3, ?4, 'publish', ?5, 'final_ok')
+             ON CONFLICT (lane, nonce) DO NOTHING",
+            params![run.lane, int(nonce.0), run.id, task.0, binding.0],
+        )
+    }
+
     /// The state of a slot of the run's lane.
     fn slot_state(&self, run: &RunKey, slot: &Slot) -> Result<String, StoreError> {
         let unknown = || StoreError::from(Refusal::NoSuchSlot { nonce: slot.nonce });
@@ -301,7 +331,9 @@ impl Group<'_> {
             None => false,
         };
         let ended = SlotState::ended(end, noop);
-        if state.starts_with("final") && state != ended.word() {
+        // What another run has seen to its end was something else's to the one that learns it now.
+        let late = *end == SlotEnd::Foreign;
+        if state.starts_with("final") && state != ended.word() && !late {
             return Err(Refusal::NoSuchSlot { nonce: slot.nonce }.into());
         }
         self.move_slot(run, slot, ended)

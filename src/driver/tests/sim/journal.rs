@@ -118,6 +118,10 @@ impl Journal for Diary {
         self.inner.as_ref().map_or_else(empty, |inner| inner.lane(lane, run))
     }
 
+    fn is_final(&self, lane: &LaneKey, nonce: crate::units::Nonce) -> Result<bool, StoreError> {
+        self.inner.as_ref().map_or(Ok(false), |inner| inner.is_final(lane, nonce))
+    }
+
     fn append(&mut self, batch: &Batch<'_>) -> Result<Appended, StoreError> {
         let appends = self.appends.fetch_add(1, Ordering::Relaxed);
         let fails = {
