@@ -297,10 +297,11 @@ codes! {
          Where the change is known and well, `ogflow resume RUN --accept-code HASH` goes on."
     E0913 "wallet used elsewhere"
         "A transaction of this wallet is on the chain that this project did not send. Publishing \
-         stops, since nonces would collide; what is open is still collected."
+         stops, since nonces would collide; what is open is still collected. `ogflow resume \
+         --from-chain` reads what the wallet did, adopts what is this run's, and goes on."
     E0914 "journal corrupt or older than the chain"
         "The journal does not fit itself or the chain. Restore `.ogflow` from where it was \
-         copied, or use `--from-chain`."
+         copied, or let `ogflow resume --from-chain` read from the chain what it lacks."
     E0915 "state folder on a network file system"
         "Locks and synced writes are not reliable there. Move the project to a local disk."
     E0921 "locked by another process"

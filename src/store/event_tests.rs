@@ -5,8 +5,12 @@
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use crate::engine::{CancelScope, Event, Offer, RunOutcome, SendNote, Stale, StepEnd, Verdict};
-use crate::units::{Nonce, Round, SendOutcome, TaskId, TaskKey, TaskStatus, Timestamp};
+use crate::engine::{
+    CancelScope, Event, Found, Offer, RunOutcome, SendNote, Stale, StepEnd, Verdict,
+};
+use crate::units::{
+    Nonce, PastPublication, Round, SendOutcome, TaskId, TaskKey, TaskStatus, Timestamp,
+};
 
 use super::fixture::{header, proves, run};
 use super::{Batch, Journal, SqliteJournal, StateFolder};
@@ -73,6 +77,20 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
                 unexplained: nonces.into_iter().map(Nonce).collect(),
             })
             .boxed(),
+        any::<u32>().prop_map(|count| Event::FencesAsked { count }).boxed(),
+        any::<u64>().prop_map(|nonce| Event::LaneRead { below: Nonce(nonce) }).boxed(),
+        (prop::option::of(any::<[u8; 16]>()), past())
+            .prop_map(|(key, publication)| Event::PublicationsFound {
+                found: vec![Found { key: key.map(TaskKey), publication }],
+            })
+            .boxed(),
+        (task(), any::<[u8; 16]>(), past())
+            .prop_map(|(task, key, publication)| Event::TaskAdopted {
+                task,
+                key: TaskKey(key),
+                publication,
+            })
+            .boxed(),
         wei().prop_map(|amount| Event::EscrowReturned { amount }).boxed(),
         wei().prop_map(|needed| Event::BudgetReached { needed }).boxed(),
         (address(), wei())
@@ -84,6 +102,26 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
         moment().prop_map(|until| Event::DrainAsked { until }).boxed(),
         Just(Event::RunEnded { outcome: RunOutcome::PausedFunds }).boxed(),
     ]
+}
+
+fn past() -> impl Strategy<Value = PastPublication> {
+    let chain = (any::<u64>(), hash(), address(), block());
+    let call = (address(), text(), chain_time(), wei());
+    (chain, call, wei()).prop_map(|(chain, call, gas_paid)| {
+        let ((nonce, tx_hash, address, block), (source, config, expiry, payment)) = (chain, call);
+        let nonce = Nonce(nonce);
+        PastPublication {
+            nonce,
+            tx_hash,
+            address,
+            block,
+            source,
+            config,
+            expiry,
+            payment,
+            gas_paid,
+        }
+    })
 }
 
 fn scope() -> impl Strategy<Value = CancelScope> {

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::engine::{Event, RunHeader, SlotEnd};
 use crate::units::{
-    BlockRef, Call, ChainTime, Fees, Network, Nonce, RunId, Seq, SignedTx, Slot, StepName, TaskId,
-    TaskKey, Timestamp, Wei,
+    BlockRef, Call, ChainTime, Fees, Network, Nonce, PastPublication, RunId, Seq, SignedTx, Slot,
+    StepName, TaskId, TaskKey, Timestamp, Wei,
 };
 
 use super::{Appended, Batch, Journal, StoreError};
@@ -105,6 +105,23 @@ pub(crate) fn signed(tx: &SignedTx, call: Call) -> Event {
 }
 
 /// The slot at a nonce is used up.
+/// Task `n` was published by a nonce that this journal did not bind.
+pub(crate) fn adopted(nonce: u64, n: u8) -> Event {
+    let Call::PublishTask { source, config, expiry, payment } = publish(n) else { unreachable!() };
+    let publication = PastPublication {
+        nonce: Nonce(nonce),
+        tx_hash: B256::repeat_byte(n),
+        address: Address::repeat_byte(n),
+        block: block(7),
+        source,
+        config,
+        expiry,
+        payment,
+        gas_paid: Wei::from_u128(3),
+    };
+    Event::TaskAdopted { task: TaskId::new(0, n.into()), key: key(n), publication }
+}
+
 pub(crate) fn ended(nonce: u64, end: SlotEnd) -> Event {
     Event::SlotFinal { slot: slot(nonce), end, gas_paid: Wei::ZERO }
 }

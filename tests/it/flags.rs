@@ -65,7 +65,6 @@ fn flags_of_later_versions_say_what_does_the_job_today() {
         (&["run", "--no-cache"], "nothing to switch off"),
         (&["run", "--canary", "3"], "--limit N"),
         (&["run", "--canary=3"], "--limit N"),
-        (&["resume", "--from-chain"], "its journal"),
     ] {
         project.run(args).exits(2).says(&["not part of this version yet", tip, "Exit 2"]);
     }

@@ -11,7 +11,6 @@ const FLAGS: [(&str, &str); 7] = [
     ("--no-cache", "outputs are not reused yet, so there is nothing to switch off"),
     ("--canary", "`--limit N` runs the first items only, for a look before the rest"),
     ("--secret-file", "secrets have no use yet"),
-    ("--from-chain", "`ogflow resume` reads the chain for what its journal knows"),
     ("--all", "`ogflow -C FOLDER status` shows another project"),
     ("--fix", "`ogflow check` says what to write"),
 ];

@@ -7,6 +7,7 @@ mod again;
 mod branch;
 mod cancel;
 mod cap;
+mod lost;
 mod world;
 
 use world::{Faults, World};

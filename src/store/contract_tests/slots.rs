@@ -6,9 +6,10 @@ use crate::engine::{Event, SlotEnd};
 use crate::units::{Call, ChainTime, Nonce, Seq, Slot, Wei};
 
 use super::super::fixture::{
-    Writer, block, bytes, ended, fees, key, publish, reserved, signed, slot,
+    WALLET, Writer, adopted, block, bytes, ended, fees, header, key, publish, reserved, run,
+    signed, slot,
 };
-use super::super::{Journal, Refusal};
+use super::super::{Journal, LaneKey, Refusal};
 use super::{refusal, reverted, with_one_slot};
 
 pub(super) fn a_nonce_is_bound_once_and_none_is_skipped(journal: &mut dyn Journal) {
@@ -96,15 +97,6 @@ pub(super) fn a_no_op_ends_what_its_slot_was_for(journal: &mut dyn Journal) {
     assert_eq!(refused, Refusal::LiveBinding { task: key(1) });
     let events = [ended(0, SlotEnd::Ok { seq: Seq(1) }), reserved(1, 1)];
     writer.write(journal, &events, &[]).unwrap();
-    let unbound = [Event::SlotReserved {
-        slot: slot(2),
-        task: crate::units::TaskId::new(0, 2),
-        key: key(2),
-        call: Call::NoOp,
-        fees: fees(),
-        confirm_reserve: crate::units::Wei::ZERO,
-    }];
-    assert!(matches!(refusal(writer.write(journal, &unbound, &[])), Refusal::OtherCall { .. }));
 }
 
 pub(super) fn versions_count_up_and_stop_with_the_slot(journal: &mut dyn Journal) {
@@ -141,4 +133,56 @@ pub(super) fn slots_of_other_wallets_are_refused(journal: &mut dyn Journal) {
         let refused = refusal(writer.write(journal, &[event], &[]));
         assert!(matches!(refused, Refusal::NoSuchSlot { .. }), "{refused:?}");
     }
+}
+
+fn taken(nonce: u64) -> Event {
+    let (wallet, open) = (WALLET, Vec::new());
+    Event::LaneTaken { wallet, next_nonce: Nonce(nonce), open, foreign: None }
+}
+
+pub(super) fn an_adopted_task_is_bound_for_ever(journal: &mut dyn Journal) {
+    let mut writer = Writer::start(journal, 1, 0);
+    writer.write(journal, &[taken(5), adopted(3, 1)], &[]).unwrap();
+    for again in [reserved(5, 1), adopted(2, 1)] {
+        let refused = refusal(writer.write(journal, &[again], &[]));
+        assert_eq!(refused, Refusal::LiveBinding { task: key(1) });
+    }
+    let lane = LaneKey::of(&header(&run(1)));
+    assert!(journal.is_final(&lane, Nonce(3)).unwrap());
+    assert!(!journal.is_final(&lane, Nonce(4)).unwrap());
+    // A slot that was bound to another task and lost to this one stays as it is.
+    let lost = [reserved(5, 2), ended(5, SlotEnd::Foreign), adopted(5, 3)];
+    writer.write(journal, &lost, &[]).unwrap();
+    writer.write(journal, &[reserved(6, 2)], &[]).unwrap();
+}
+
+pub(super) fn only_nonces_that_are_behind_can_be_adopted(journal: &mut dyn Journal) {
+    let mut writer = Writer::start(journal, 1, 0);
+    writer.write(journal, &[taken(5)], &[]).unwrap();
+    let refused = refusal(writer.write(journal, &[adopted(5, 1)], &[]));
+    assert_eq!(refused, Refusal::OutOfOrder { what: "nonce", given: 5, expected: 5 });
+}
+
+pub(super) fn a_fence_is_a_slot_that_does_nothing(journal: &mut dyn Journal) {
+    let mut writer = Writer::start(journal, 1, 0);
+    let fence = Event::SlotReserved {
+        slot: slot(0),
+        task: crate::units::TaskId::new(u16::MAX, 1),
+        key: key(9),
+        call: Call::NoOp,
+        fees: fees(),
+        confirm_reserve: Wei::ZERO,
+    };
+    let (noop, other) = (bytes(0, 0), bytes(0, 1));
+    let events = [fence, signed(&noop, Call::NoOp)];
+    writer.write(journal, &events, std::slice::from_ref(&noop)).unwrap();
+    let events = [signed(&other, publish(1))];
+    let refused = refusal(writer.write(journal, &events, &[other]));
+    assert_eq!(refused, Refusal::OtherCall { slot: slot(0), seq: Seq(1) });
+    writer.write(journal, &[ended(0, SlotEnd::Ok { seq: Seq(0) })], &[]).unwrap();
+    // A run that learns late that its slot was used by something else changes nothing.
+    writer.write(journal, &[ended(0, SlotEnd::Foreign)], &[]).unwrap();
+    let lane = LaneKey::of(&header(&run(1)));
+    assert!(journal.is_final(&lane, Nonce(0)).unwrap());
+    assert_eq!(journal.lane(&lane, &run(2)).unwrap().last_foreign, None);
 }

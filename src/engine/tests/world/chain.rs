@@ -9,9 +9,11 @@ use alloy::primitives::{Address, B256, keccak256};
 
 use super::dice::Dice;
 use super::{Faults, GAS, PAYMENT};
+use crate::engine::Found;
 use crate::units::{
-    BlockRef, Call, ChainTime, Fees, LaneView, LogPage, LogRead, Receipt, ReceiptStatus, Revert,
-    Seen, Sighting, Slot, Survey, TaskFacts, TaskId, TaskKey, TaskStatus, Wei,
+    BlockRef, Call, ChainTime, Fees, LaneView, LogPage, LogRead, PastPublication, Receipt,
+    ReceiptStatus, Revert, Seen, Sighting, Slot, Survey, TaskFacts, TaskId, TaskKey, TaskStatus,
+    Wei,
 };
 
 /// What the vault holds at first.
@@ -92,6 +94,37 @@ impl Chain {
 
     pub(in super::super) fn genesis(&self) -> BlockRef {
         self.blocks[0].at
+    }
+
+    pub(super) fn tip(&self) -> BlockRef {
+        self.head().at
+    }
+
+    /// What the wallet has published in blocks that stay, with the tags of its configs.
+    pub(super) fn found(&self) -> Vec<Found> {
+        let published = self.settled().iter().filter(|mined| mined.ok).filter_map(|mined| {
+            let Call::PublishTask { source, config, expiry, payment } = &mined.tx.call else {
+                return None;
+            };
+            let (_, key) = mined.tx.owner?;
+            let address = self.logs.iter().find_map(|log| match log.seen {
+                Seen::TaskPublished { task, .. } if log.tx_hash == mined.tx.hash => Some(task),
+                _ => None,
+            })?;
+            let publication = PastPublication {
+                nonce: mined.tx.slot.nonce,
+                tx_hash: mined.tx.hash,
+                address,
+                block: self.blocks[mined.height].at,
+                source: *source,
+                config: config.clone(),
+                expiry: *expiry,
+                payment: *payment,
+                gas_paid: mined.gas_paid,
+            };
+            Some(Found { key: Some(key), publication })
+        });
+        published.collect()
     }
 
     fn head(&self) -> &Block {

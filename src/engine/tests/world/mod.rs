@@ -85,6 +85,9 @@ pub(super) struct World {
     out: BTreeMap<EffectKey, Effect>,
     late: Vec<Input>,
     epoch: u64,
+    run: RunId,
+    /// Whether a journal of it was lost: what it cost is in no ledger.
+    pub lost: bool,
 }
 
 fn rule(name: &str, upstreams: Vec<Edge>, delivery: Delivery) -> StepRule {
@@ -162,6 +165,8 @@ impl World {
             out: BTreeMap::new(),
             late: Vec::new(),
             epoch: 0,
+            run: RunId::from_random(7),
+            lost: false,
         };
         let header = world.header();
         world.feed(Input::Start(Box::new(header)));
@@ -174,10 +179,40 @@ impl World {
         world
     }
 
+    /// The journal is lost, and every byte that was signed; pools and chain have what they have. The
+    /// run goes on from the chain.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+        self.cap = None;
+        let steps = Schedule { steps: Vec::new(), fingerprint: B256::ZERO };
+        let schedule = std::mem::replace(&mut self.schedule, Arc::new(steps));
+        let next_nonce = Nonce(self.chain.settled().len() as u64);
+        let pending = u32::try_from(self.chain.count() - next_nonce.0).unwrap();
+        self.begin_again(RunId::from_random(8), next_nonce);
+        self.feed(Input::Fences { count: self.limits.window.get() + pending });
+        assert_eq!(self.run(), RunOutcome::Done, "a fence");
+
+        self.schedule = schedule;
+        let below = Nonce(self.chain.settled().len() as u64);
+        self.begin_again(RunId::from_random(7), below);
+        let found = self.chain.found();
+        self.feed(Input::ChainRead { found, below });
+    }
+
+    fn begin_again(&mut self, run: RunId, next_nonce: Nonce) {
+        self.run = run;
+        self.journal.clear();
+        self.out.clear();
+        self.engine = Engine::new(self.schedule.clone(), self.limits.clone());
+        let header = self.header();
+        self.feed(Input::Start(Box::new(header)));
+        self.feed(Input::Lane { wallet: WALLET, next_nonce, open: vec![], foreign: None });
+    }
+
     fn header(&self) -> RunHeader {
         RunHeader {
             format: FORMAT,
-            run: RunId::from_random(7),
+            run: self.run.clone(),
             pipeline: "world".into(),
             steps: self.schedule.steps.iter().map(|step| step.name.clone()).collect(),
             fingerprint: B256::ZERO,
@@ -188,7 +223,7 @@ impl World {
             payer: WALLET,
             cap: self.cap,
             started_at: Timestamp::from_millis(self.now),
-            start_block: self.chain.genesis(),
+            start_block: if self.lost { self.chain.tip() } else { self.chain.genesis() },
             seed: 1,
             bundle: serde_json::Value::Null,
         }
@@ -365,7 +400,8 @@ impl World {
         self.out.clear();
         self.epoch += 1;
         self.feed(Input::Resume { epoch: self.epoch, cap, wishes });
-        let next_nonce = Nonce(self.chain.count());
+        // What is not in a journal that was lost is not behind its end, either.
+        let next_nonce = Nonce(if self.lost { 0 } else { self.chain.count() });
         self.feed(Input::Lane { wallet: WALLET, next_nonce, open: vec![], foreign: None });
         for effect in self.engine.outstanding() {
             self.out.entry(effect.key()).or_insert(effect);
