@@ -124,7 +124,7 @@ fn tagged(
 }
 
 /// The height at this depth; the newest block has depth 1.
-fn at_depth(head: &Header, depth: u32) -> u64 {
+pub(super) fn at_depth(head: &Header, depth: u32) -> u64 {
     head.number.saturating_sub(u64::from(depth).saturating_sub(1))
 }
 

@@ -8,13 +8,14 @@ use serde_json::json;
 
 use super::contract::abi::IController;
 use super::error::{ChainError, Fault};
+use super::finality::at_depth;
 use super::reading::{
     At, Header, ask_call, ask_finalized, ask_header, ask_latest, header_in, number_in, returned,
     some_header,
 };
 use super::rpc::{Ask, Endpoint, Reply, take};
 use super::{ChainFacts, CodeHashes};
-use crate::units::{Network, Untrusted};
+use crate::units::{BlockRef, Finality, Network, Untrusted};
 
 /// What one endpoint says about itself.
 struct Said {
@@ -23,7 +24,7 @@ struct Said {
     code: [Bytes; 4],
     client: Untrusted,
     head: Header,
-    finalized: Option<u64>,
+    finalized: Option<Header>,
 }
 
 /// Asks one endpoint who it is, and refuses it if it is not who it should be.
@@ -61,6 +62,7 @@ pub(super) async fn guard(
         }
     }
     note_strays(endpoint, network).await?;
+    let settled = settled(endpoint, network.finality, &said).await?;
     let [nexus, controller, terminal, vault] = said.code.map(keccak256);
     Ok(ChainFacts {
         chain_id: said.chain_id,
@@ -69,8 +71,23 @@ pub(super) async fn guard(
         client: said.client,
         head: said.head.block(),
         head_time: said.head.time,
-        finalized: said.finalized,
+        settled,
+        finalized: said.finalized.map(|block| block.number),
     })
+}
+
+/// The newest block that stays, by the network's rule; block 0 of a chain that is too short.
+async fn settled(endpoint: &Endpoint, rule: Finality, said: &Said) -> Result<BlockRef, ChainError> {
+    let number = match rule {
+        Finality::Tag => return Ok(said.finalized.as_ref().unwrap_or(&said.head).block()),
+        Finality::Depth(depth) => at_depth(&said.head, depth),
+    };
+    if number == said.head.number {
+        return Ok(said.head.block());
+    }
+    let asks = [ask_header(number)];
+    let block = endpoint.read_as(&asks, |asks, replies| some_header(&asks[0], &replies[0]));
+    Ok(block.await?.block())
 }
 
 /// Says so if the Controller names other contracts than the profile: a warning and no more, until
@@ -114,7 +131,7 @@ fn read(asks: &[Ask], replies: &[Reply]) -> Result<Said, Fault> {
         code: [code(2)?, code(3)?, code(4)?, code(5)?],
         client: client.into(),
         head: some_header(&asks[7], &replies[7])?,
-        finalized: finalized.map(|block| block.number),
+        finalized,
     })
 }
 

@@ -201,6 +201,9 @@ pub struct ChainFacts {
     pub head: BlockRef,
     /// Its timestamp.
     pub head_time: ChainTime,
+    /// The newest block that is final by the network's rule: a run's log stream begins there, so
+    /// that no reorg takes its beginning.
+    pub settled: BlockRef,
     /// The block that the node calls finalized, if it serves that tag.
     pub finalized: Option<u64>,
 }

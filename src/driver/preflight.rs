@@ -188,7 +188,7 @@ impl Start<'_> {
             payer: self.payer,
             cap: self.cap,
             started_at: self.at,
-            start_block: self.facts.head,
+            start_block: self.facts.settled,
             seed: self.seed,
             bundle: self.bundle,
         })

@@ -32,7 +32,7 @@ pub struct RunHeader {
     pub cap: Option<Wei>,
     /// When the run started.
     pub started_at: Timestamp,
-    /// The newest block at the start: the log stream is read from here.
+    /// The newest block that was final at the start: the log stream is read from here.
     pub start_block: BlockRef,
     /// Where jitter comes from.
     pub seed: u64,

@@ -253,6 +253,7 @@ impl Chain for Stage {
             client: Untrusted::from("stage"),
             head,
             head_time: ChainTime::from_secs(1_000 + head.number),
+            settled: head,
             finalized: None,
         })
     }

@@ -52,6 +52,8 @@ pub(super) struct Books {
     /// Every transaction that some node received.
     received: BTreeSet<B256>,
     pub cap: Option<Wei>,
+    /// Tasks of an earlier run, which this one takes back.
+    pub stale: BTreeSet<Address>,
     returned: Wei,
     /// Whether the journal says that the run is to be taken back.
     given_up: bool,
@@ -157,6 +159,12 @@ impl Books {
         }
     }
 
+    /// Whether these are not the first bytes that were signed for their slot.
+    pub(super) fn is_later(&self, tx: &Tx) -> bool {
+        let first = self.slots.get(&tx.nonce).and_then(|book| book.versions.first());
+        first.is_some_and(|(hash, _)| *hash != tx.hash)
+    }
+
     /// S2, S3 and the second half of S1, for bytes that a node has just received.
     pub(super) fn check_received(&mut self, tx: &Tx, chain: &Chain, final_height: u64) {
         if !self.received.insert(tx.hash) {
@@ -187,6 +195,7 @@ impl Books {
             return;
         }
         if let Call::CancelTask { task } = &tx.call
+            && !self.stale.contains(task)
             && chain.tasks.get(task).and_then(|row| row.key.as_ref()) != Some(&served)
         {
             self.broke(format!("S5: nonce {} cancels another task", tx.nonce));
@@ -368,23 +377,6 @@ impl Books {
             sum = sum.saturating_add(cost);
         }
         sum
-    }
-}
-
-impl TaskRow {
-    /// What a task has cost by a height, or may yet.
-    pub(super) fn costs(&self, chain: &Chain, height: u64) -> u128 {
-        let paid = self.responses.iter().find_map(|(_, response)| {
-            let row = chain.responses.get(response)?;
-            row.confirmed.filter(|at| *at <= height)?;
-            let in_full = self.source == super::contracts::AUTO;
-            Some(if in_full { self.payment } else { row.payment.min(self.payment) })
-        });
-        match (paid, self.ended) {
-            (Some(paid), _) => paid,
-            (None, Some((at, 3 | 4))) if at <= height => 0,
-            (None, _) => self.payment,
-        }
     }
 }
 

@@ -221,6 +221,7 @@ impl Chain {
         self.change_money(|money| {
             money.count += 1;
             money.wallet -= u128::from(gas_used) * price + sent;
+            money.free += sent;
         });
         let height = self.head();
         let block = self.last();

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolCall;
 
-use super::contracts::{Chain, ResponseRow, TaskRow};
+use super::contracts::{AUTO, Chain, ResponseRow, TaskRow};
 use super::node::{No, reverted};
 use crate::chain::contract::abi::{IController, IResponse, ITask, IVault, ResponseParams};
 use crate::units::{Network, PayerRule};
@@ -97,6 +97,21 @@ impl TaskRow {
             _ if self.responses.iter().any(|(at, _)| *at <= height) => 2,
             _ if self.attempts.iter().any(|(at, _)| *at <= height) => 1,
             _ => 0,
+        }
+    }
+
+    /// What a task has cost by a height, or may yet.
+    pub(super) fn costs(&self, chain: &Chain, height: u64) -> u128 {
+        let paid = self.responses.iter().find_map(|(_, response)| {
+            let row = chain.responses.get(response)?;
+            row.confirmed.filter(|at| *at <= height)?;
+            let in_full = self.source == AUTO;
+            Some(if in_full { self.payment } else { row.payment.min(self.payment) })
+        });
+        match (paid, self.ended) {
+            (Some(paid), _) => paid,
+            (None, Some((at, 3 | 4))) if at <= height => 0,
+            (None, _) => self.payment,
         }
     }
 }

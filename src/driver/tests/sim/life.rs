@@ -9,24 +9,23 @@ use std::task::Poll;
 use std::time::Duration;
 
 use alloy::primitives::{B256, keccak256};
-use serde_json::Value;
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::mpsc;
 
+use tokio::runtime::{Builder, Handle};
+
+use super::begin::{begin, chain, signals, signer};
 use super::content::Files;
 use super::dice::Dice;
 use super::ending;
 use super::journal::Diary;
-use super::mutant::Mutant;
+use super::points::{Edge, Seen};
 use super::scenery::Scenery;
 use super::setting::{Mutation, Setting};
-use super::wire;
 use super::world::{Counts, Shared, World, held};
-use crate::chain::{Chain, ChainError, Endpoint, RpcChain, Signer};
-use crate::driver::{Begin, Clock, Consent, Drive, DriverError, Finish, Outputs, drive, preflight};
-use crate::engine::{CancelScope, RunOutcome, Wishes};
+use crate::chain::ChainError;
+use crate::driver::{Clock, Drive, DriverError, Finish, Outputs, drive};
+use crate::engine::RunOutcome;
 use crate::store::{MemoryJournal, StoreError};
-use crate::units::{RunId, Secret, Timestamp, Wei};
+use crate::units::{Timestamp, Wei};
 
 /// The wall clock at the start, in milliseconds.
 const WALL: u64 = 1_790_000_000_000;
@@ -45,6 +44,8 @@ pub(super) struct Told {
     pub took: u64,
     /// What the journal holds, in short.
     pub digest: B256,
+    /// How often each place was reached, and how many processes died at one as planned.
+    pub points: (Seen, u64),
 }
 
 /// When a process is killed.
@@ -99,6 +100,7 @@ async fn story(setting: Setting) -> Result<Told, String> {
     let mut world = World::new(setting);
     world.books.cap = cap;
     world.books.wallet = signer().address();
+    world.set_stale();
     let unseen = [Mutation::AnswersFirstUnseen, Mutation::SendsAnew];
     world.books.lax = unseen.contains(&world.setting.mutation);
     let world: Shared = Arc::new(Mutex::new(world));
@@ -113,7 +115,7 @@ async fn story(setting: Setting) -> Result<Told, String> {
     let mut diary = Diary::new(&world, inner);
     let mut cap = Some(cap);
     for life in 0..200 {
-        held(&world).counts.lives += 1;
+        held(&world).begin_life();
         let was_calm = held(&world).is_calm();
         let may_die = life < kills && !was_calm;
         let kill = if may_die { Kill::of(dice.at("kill", life)) } else { Kill::Never };
@@ -126,6 +128,7 @@ async fn story(setting: Setting) -> Result<Told, String> {
                     | RunOutcome::OverBudget
                     | RunOutcome::Canceled
             )
+            && !held(&world).tries_again()
         {
             return close(&world, &mut diary, &scenery).await;
         }
@@ -152,7 +155,8 @@ fn after(world: &mut World, end: &End, was_calm: bool) {
         End::Late => world.books.late(&world.chain),
         End::Broken => {}
         End::Left(Ok(finish)) => match finish.outcome {
-            RunOutcome::Stopped if world.books.is_given_up() => {}
+            RunOutcome::Done | RunOutcome::Failed if world.retried => {}
+            RunOutcome::Stopped if world.may_be_stopped() => {}
             RunOutcome::PausedBudget if world.books.cap.is_some() => world.books.cap = None,
             other => world.books.broke(format!("the run ended as {other:?}")),
         },
@@ -178,53 +182,6 @@ const fn may_stop(error: &DriverError) -> bool {
     }
 }
 
-fn signer() -> Signer {
-    Signer::from_key(&Secret::from(format!("{:064x}", 0x5eed))).unwrap()
-}
-
-/// What cancels may cost above the cap.
-fn cancel_gas() -> Wei {
-    Wei::parse("0.01 OGPU").unwrap()
-}
-
-fn run_id() -> RunId {
-    RunId::from_random(5)
-}
-
-/// What a process begins with: a run that the journal does not know is started.
-async fn begin(
-    world: &Shared,
-    chain: &Mutant,
-    scenery: &Scenery,
-    (cap, at): (Option<Option<Wei>>, Timestamp),
-) -> Result<Begin, DriverError> {
-    if !held(world).books.events.is_empty() {
-        let mut world = held(world);
-        if !world.setting.cancels || world.books.is_given_up() {
-            let (wishes, consent) = (Wishes::default(), Consent::default());
-            return Ok(Begin::Resume { run: run_id(), cap, wishes, consent });
-        }
-        let discard = world.setting.dice.at("discard", 0).chance(250);
-        world.books.cap = world.books.cap.map(|cap| cap.saturating_add(cancel_gas()));
-        let (run, scope, gas) = (run_id(), CancelScope::Run, cancel_gas());
-        return Ok(Begin::Cancel { run, scope, discard, gas });
-    }
-    let facts = chain.guard().await?;
-    let wallet = held(world).books.wallet;
-    let start = preflight::Start {
-        run: run_id(),
-        plan: &scenery.plan,
-        bundle: Value::Null,
-        facts: &facts,
-        signer: wallet,
-        payer: wallet,
-        cap: cap.flatten(),
-        at,
-        seed: held(world).setting.seed,
-    };
-    Ok(Begin::Start(start.header()))
-}
-
 /// The machine's clock, which jumps by up to an hour while nothing runs.
 fn wall_clock(world: &World) -> Timestamp {
     const HOUR: u64 = 3_600_000;
@@ -233,21 +190,28 @@ fn wall_clock(world: &World) -> Timestamp {
     Timestamp::from_millis(WALL + world.now() + jump - HOUR)
 }
 
-/// The chain as a new process sees it.
-fn chain(world: &Shared, scenery: &Scenery) -> Arc<Mutant> {
-    let (nodes, timing, mutation) = {
-        let setting = &held(world).setting;
-        (setting.nodes, setting.timing.clone(), setting.mutation)
-    };
-    let mut endpoints =
-        (0..nodes).map(|node| Endpoint::local_with(wire::router(world, node), timing.clone()));
-    let first = endpoints.next().unwrap();
-    let network = Arc::new(scenery.plan.network().clone());
-    let inner = RpcChain::new(network, first, endpoints.collect(), Some(signer()));
-    Arc::new(Mutant { inner, mutation, requests: Mutex::default() })
+/// Reads outputs back from what is on disk.
+fn outputs(world: &Shared) -> Outputs {
+    let life = held(world).counts.lives;
+    let world = Shared::clone(world);
+    Arc::new(move |sha256: &B256| {
+        let mut world = held(&world);
+        let names = &["output:read"];
+        // The reply to a dead process is not listened to any more.
+        let passed = world.goes_on(life, names, Edge::Before);
+        let found = passed.then(|| world.books.outputs.get(sha256).map(|body| body.to_vec()));
+        let passed = passed && world.goes_on(life, names, Edge::After);
+        Ok(found.flatten().filter(|_| passed))
+    })
 }
 
 impl World {
+    /// Another process begins.
+    fn begin_life(&mut self) {
+        self.counts.lives += 1;
+        self.points.begin();
+    }
+
     /// How long a run may go on.
     fn left_ms(&self) -> u64 {
         let patience = if self.setting.books { PATIENCE_MS } else { 100 * PATIENCE_MS };
@@ -264,16 +228,10 @@ async fn live(
     let at = wall_clock(&held(world));
     let left_ms = held(world).left_ms();
     let chain = chain(world, scenery);
-    let outputs: Outputs = {
-        let world = Shared::clone(world);
-        Arc::new(move |sha256: &B256| {
-            Ok(held(&world).books.outputs.get(sha256).map(|b| b.to_vec()))
-        })
-    };
+    let outputs = outputs(world);
     let diary_appends = diary.appends();
     let process = async {
         let begin = begin(world, &chain, scenery, (cap, at)).await?;
-        let (_signals, signals) = mpsc::channel(1);
         drive(Drive {
             chain: Arc::clone(&chain),
             content: Arc::new(Files::new(world)),
@@ -284,7 +242,7 @@ async fn live(
             begin,
             clock: Clock::starting_at(at),
             detach: false,
-            signals,
+            signals: signals(world),
             observers: Vec::new(),
             summary: None,
             notice: None,
@@ -307,11 +265,17 @@ async fn live(
         if held(world).books.broken.is_some() {
             return Poll::Ready(End::Broken);
         }
+        if held(world).points.is_dead(context.waker()) {
+            return Poll::Ready(End::Killed);
+        }
         if last.as_mut().poll(context).is_ready() {
             let killed = matches!(kill, Kill::After(_));
             return Poll::Ready(if killed { End::Killed } else { End::Late });
         }
         let left = alone(|| process.as_mut().poll(context)).map(End::Left);
+        if held(world).points.is_dead(context.waker()) {
+            return Poll::Ready(End::Killed);
+        }
         let dead = left.is_pending() && appends.load(Ordering::Relaxed) >= dies_at;
         if dead { Poll::Ready(End::Killed) } else { left }
     })
@@ -344,10 +308,12 @@ async fn close(world: &Shared, diary: &mut Diary, scenery: &Scenery) -> Result<T
         let (tasks, took) = (ending::tasks(&world.books.events), world.now());
         let facts = serde_json::to_vec(&world.books.events).unwrap();
         let (counts, kinds, digest) = (world.counts, world.kinds.clone(), keccak256(facts));
-        Told { counts, kinds, tasks, took, digest }
+        let points = (world.points.seen.clone(), world.points.deaths);
+        Told { counts, kinds, tasks, took, digest, points }
     };
     if held(world).setting.books {
         held(world).over = true;
+        held(world).begin_life();
         let left = live(world, diary, scenery, (Kill::Never, None)).await;
         let counts = held(world).counts;
         let asked = counts.packets - told.counts.packets;

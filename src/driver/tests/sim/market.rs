@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::contracts::{AUTO, Chain, ResponseRow};
 use super::dice::Dice;
 use crate::chain::contract::abi::INexus;
-use crate::content::MemoryContent;
+use crate::content::{INLINE, MemoryContent};
 
 /// A place where nothing is served.
 const NOWHERE: &str = "http://memory.invalid/ipfs/nothing-at-all";
@@ -46,6 +46,8 @@ pub(super) struct Market<'a> {
     pub dice: Dice,
     /// Everybody responds at once and well.
     pub eager: bool,
+    /// Some outputs are larger than what the journal keeps.
+    pub bulky: bool,
 }
 
 impl Market<'_> {
@@ -153,7 +155,10 @@ impl Market<'_> {
         let share = 500 + u128::from(self.dice.of(&task.0[..]).at("price", 0).below(501));
         let url = match work {
             Work::Good => {
-                let output = json!({"ok": true, "echo": config["data"], "by": provider});
+                let mut output = json!({"ok": true, "echo": config["data"], "by": provider});
+                if self.bulky && self.dice_of(chain, task).at("bulk", 0).chance(400) {
+                    output["bulk"] = json!(".".repeat(INLINE));
+                }
                 self.content.put(output.to_string())
             }
             Work::Bad => self.content.put(json!({"ok": false}).to_string()),

@@ -1,13 +1,14 @@
 //! Simulation: the whole program but its sockets, against nodes that are simulated request by
 //! request, under virtual time (safety.md, section 12).
 //!
-//! `life` runs a process and kills it, `journal` is what survives; `wire`, `node` and `getters`
+//! `life` runs a process and kills it, `begin` is what it was started for, `journal` is what survives; `wire`, `node` and `getters`
 //! are nodes behind a bad wire, `world` mines, reorgs and forgets, `contracts` and `market` are
 //! what happens on the chain. `books` and `ending` are the oracle. Everything that chance decides
 //! comes from the seed: `SEED=n` tells one story again, `LONG=1` tells many more.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "each question is about one kind of fact")]
 
+mod begin;
 mod books;
 mod content;
 mod contracts;
@@ -18,8 +19,10 @@ mod getters;
 mod journal;
 mod life;
 mod market;
+mod matrix;
 mod mutant;
 mod node;
+mod points;
 mod pool;
 mod scenery;
 mod setting;
@@ -29,6 +32,7 @@ mod world;
 use super::setting_of_the_test;
 use life::{Told, tell};
 use pool::Profile;
+use scenery::Steps;
 use setting::{Mutation, Rates, Setting};
 
 use crate::units::Finality;
@@ -147,7 +151,7 @@ fn a_node_that_calls_blocks_final_which_it_takes_back_is_caught() {
     let change = |setting: &mut Setting| {
         let settled = (Finality::Tag, 3);
         (setting.finality, setting.unsettled) = settled;
-        setting.scenery = (0, 16);
+        setting.scenery = (Steps::Automatic, 16);
         setting.rates = Rates { reorg: 300, ..Rates::default() };
     };
     let why = caught(Mutation::CallsFinalTooEarly, change);
@@ -163,7 +167,7 @@ fn a_run_stays_within_its_budget_of_requests() {
     let tasks: u64 = if setting_of_the_test("LONG").is_some() { 25_000 } else { 1_000 };
     let count = usize::try_from(tasks).unwrap();
     let told = tell(Setting {
-        scenery: (count, 256),
+        scenery: (Steps::Many(u32::try_from(tasks).unwrap()), 256),
         profile: Profile::Anvil,
         nodes: 1,
         block_ms: 1_000,

@@ -7,7 +7,9 @@ use std::sync::Mutex;
 use alloy::primitives::{Address, B256};
 
 use super::life::alone;
+use super::points::{Edge, pass};
 use super::setting::Mutation;
+use super::world::Shared;
 use crate::chain::{
     Chain, ChainError, ChainFacts, RpcChain, SignError, SignRequest, SurveyRequest, VaultFacts,
     WalletFacts,
@@ -20,6 +22,8 @@ use crate::units::{
 
 pub(super) struct Mutant {
     pub inner: RpcChain,
+    pub world: Shared,
+    pub life: u64,
     pub mutation: Mutation,
     /// What was asked to be signed, and how often it was taken for lost.
     pub requests: Mutex<Vec<SignRequest>>,
@@ -28,8 +32,11 @@ pub(super) struct Mutant {
 impl Mutant {
     /// Signs on another thread, which is waited for before anything else goes on.
     async fn sign_at_once(&self, requests: Vec<SignRequest>) -> Vec<Result<SignedTx, SignError>> {
-        let mut signed = pin!(self.inner.sign(requests));
-        poll_fn(|context| alone(|| signed.as_mut().poll(context))).await
+        pass(&self.world, self.life, &["key:sign"], Edge::Before).await;
+        let mut signing = pin!(self.inner.sign(requests));
+        let signed = poll_fn(|context| alone(|| signing.as_mut().poll(context))).await;
+        pass(&self.world, self.life, &["key:sign"], Edge::After).await;
+        signed
     }
 
     /// Signs what a slot does for the next nonces, and sends that too.

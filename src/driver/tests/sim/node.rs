@@ -6,8 +6,10 @@ use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::sol_types::{Revert as ErrorString, SolError};
 use serde_json::{Value, json};
 
+use super::begin::other_code;
 use super::contracts::{AUTO, BASE_FEE, Block, Chain, MANUAL, Mined, TIP};
 use super::getters::{self, network};
+use super::points::rpc_of;
 use super::pool::{Tx, gas_of};
 use super::setting::Mutation;
 use super::world::{Shared, World, held};
@@ -52,6 +54,51 @@ pub(super) fn replies(
         }
     };
     requests.iter().map(reply).collect()
+}
+
+/// The places of an exchange, each once.
+pub(super) fn names(world: &Shared, requests: &[Value]) -> Vec<&'static str> {
+    let world = held(world);
+    let mut names: Vec<&str> = Vec::new();
+    for request in requests {
+        let (method, params) = (request["method"].as_str().unwrap(), &request["params"]);
+        match method {
+            "eth_sendRawTransaction" => {
+                let raw = serde_json::from_value(params[0].clone()).unwrap();
+                let tx = decode(&world, raw);
+                names.push(purpose(&tx.call));
+                names.extend(world.books.is_later(&tx).then_some("send:later-version"));
+            }
+            "eth_call" => names.push(callee(&world, &params[0])),
+            other => names.push(rpc_of(other)),
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+const fn purpose(call: &Call) -> &'static str {
+    match call {
+        Call::PublishTask { .. } => "send:publish",
+        Call::ConfirmResponse { .. } => "send:confirm",
+        Call::CancelTask { .. } => "send:cancel",
+        Call::Deposit { .. } => "send:deposit",
+        Call::NoOp => "send:no-op",
+    }
+}
+
+fn callee(world: &World, call: &Value) -> &'static str {
+    let to: Address = serde_json::from_value(call["to"].clone()).unwrap();
+    let network = network();
+    match to {
+        _ if call.get("from").is_some() => "call:replay",
+        _ if to == network.controller => "call:controller",
+        _ if to == network.vault => "call:vault",
+        _ if world.chain.tasks.contains_key(&to) => "call:task",
+        // Where a reorg took a contract it is not known any more what it was.
+        _ => "call:response",
+    }
 }
 
 /// Takes signed bytes in; first the oracle looks at them.
@@ -155,7 +202,12 @@ impl<'a> Replica<'a> {
         let network = network();
         let contracts = [network.nexus, network.controller, network.terminal, network.vault];
         let known = contracts.contains(&address) || [AUTO, MANUAL].contains(&address);
-        json!(if known { format!("{address:#x}") } else { "0x".into() })
+        let other = self.world.retried && address == network.controller;
+        match known {
+            true if other => json!(Bytes::from(other_code())),
+            true => json!(format!("{address:#x}")),
+            false => json!("0x"),
+        }
     }
 
     fn block_named(&self, name: &Value) -> Option<&'a Block> {

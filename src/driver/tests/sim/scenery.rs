@@ -58,9 +58,38 @@ const CHAINED: &str = "  a:
     data: { sum: '{{ steps.b.count }}' }
 ";
 
+/// The same in small.
+const SMALL: &str = "  a:
+    source: builtin:echo
+    foreach: range(2) | list
+    data: { n: '{{ item }}' }
+    accept: { when: [output.ok] }
+  b:
+    source: builtin:llm
+    foreach: steps.a.results
+    data: { n: '{{ item.output.echo.n }}' }
+    accept: { when: [output.ok] }
+  c:
+    source: builtin:llm
+    data: { sum: '{{ steps.b.count }}' }
+";
+
 /// So many items that are confirmed by the client, for a run without trouble.
 fn many(count: u32) -> String {
     CONFIRMED.replace("range(20)", &format!("range({count})"))
+}
+
+/// Which pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Steps {
+    Automatic,
+    Confirmed,
+    Chained,
+    /// So many items that are confirmed by the client.
+    Many(u32),
+    Small,
+    /// No steps: what a run has that moves money, and does nothing else.
+    None,
 }
 
 /// A plan and the blobs that its items are in.
@@ -70,28 +99,33 @@ pub(super) struct Scenery {
     pub blobs: Blobs,
 }
 
-type Key = (usize, u32, String);
+type Key = (Steps, u32, String);
 
 static PLANS: LazyLock<Mutex<BTreeMap<Key, Scenery>>> = LazyLock::new(Mutex::default);
 static HOME: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
 impl Scenery {
-    /// The scenery of this number; from 3 on, so many items.
-    pub(super) fn of(which: usize, window: u32, finality: Finality) -> Self {
+    /// The plan of a pipeline with this window and finality.
+    pub(super) fn of(which: Steps, window: u32, finality: Finality) -> Self {
         let key = (which, window, finality.to_string());
         let mut plans = PLANS.lock().unwrap();
         plans.entry(key).or_insert_with(|| Self::make(which, window, finality)).clone()
     }
 
-    fn make(which: usize, window: u32, finality: Finality) -> Self {
+    fn make(which: Steps, window: u32, finality: Finality) -> Self {
+        let network = Network { window, finality, rpc_batch: 32, ..network().clone() };
+        let blobs = Blobs::open(HOME.path()).unwrap();
         let steps = match which {
-            0 => AUTOMATIC.into(),
-            1 => CONFIRMED.into(),
-            2 => CHAINED.into(),
-            count => many(u32::try_from(count).unwrap()),
+            Steps::Automatic => AUTOMATIC.into(),
+            Steps::Confirmed => CONFIRMED.into(),
+            Steps::Chained => CHAINED.into(),
+            Steps::Small => SMALL.into(),
+            Steps::Many(count) => many(count),
+            Steps::None => {
+                return Self { plan: Arc::new(Plan::without_steps(&network)), blobs };
+            }
         };
         let text = format!("{HEAD}{steps}");
-        let network = Network { window, finality, rpc_batch: 32, ..network().clone() };
         let check = Check { loader: &NoFiles, params: &[], network: &network };
         let (pipeline, problems) = Pipeline::check(&SourceText::new("p.yaml", &text), check);
         let shown: Vec<_> = problems.iter().map(Problem::line).collect();
@@ -103,7 +137,6 @@ impl Scenery {
             SourceEntry { named, address: if manual { MANUAL } else { AUTO }, facts }
         });
         let sources = Sources { entries: entries.collect(), block: None };
-        let blobs = Blobs::open(HOME.path()).unwrap();
         let sink = &mut BlobSink::new(blobs.clone());
         let request =
             Request { pipeline, network: &network, sources, loader: &NoFiles, sink, limit: None };

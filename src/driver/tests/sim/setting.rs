@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::dice::Dice;
+use super::points::Death;
 use super::pool::Profile;
+use super::scenery::Steps;
 use crate::chain::rpc::Timing;
 use crate::units::{Finality, Wei};
 
@@ -22,6 +24,23 @@ pub(super) enum Mutation {
     SendsAnew,
     /// The node calls blocks final that it takes back later.
     CallsFinalTooEarly,
+}
+
+/// What the processes of a story are started for, besides going on to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// Nothing else.
+    Run,
+    /// The first process is killed, and the next one cancels the run.
+    Cancel,
+    /// The run is asked to stop, once, and resumed.
+    Stop,
+    /// What has failed is tried again, for more money and under other code of the contracts.
+    Retry,
+    /// Money is moved into the vault.
+    Deposit,
+    /// Payments of an earlier run's tasks are taken back.
+    Reclaim,
 }
 
 /// How often things go wrong, in a thousand, while they do at all.
@@ -54,7 +73,7 @@ pub(super) struct Setting {
     pub dice: Dice,
     pub mutation: Mutation,
     /// Which of the pipelines, and with which window.
-    pub scenery: (usize, u32),
+    pub scenery: (Steps, u32),
     pub profile: Profile,
     /// Nodes behind the endpoints of the network; each has a pool of its own.
     pub nodes: usize,
@@ -74,10 +93,13 @@ pub(super) struct Setting {
     /// The most blocks that one query for logs may cover.
     pub log_span: u64,
     pub cap: Option<Wei>,
-    /// Whether the first process is killed, and the next one cancels the run.
-    pub cancels: bool,
+    pub errand: Errand,
+    /// Where a process dies, whatever else happens.
+    pub death: Option<Death>,
     /// Providers always respond, at once and well.
     pub eager: bool,
+    /// Some outputs are larger than what the journal keeps.
+    pub bulky: bool,
     /// Books are kept by slot; too slow for runs with many tasks.
     pub books: bool,
 }
@@ -99,12 +121,14 @@ impl Setting {
             _ => (Finality::Tag, 3),
         };
         let window = [1, 4, 16, 32][usize::try_from(draw("window", 4)).unwrap()];
+        let steps = [Steps::Automatic, Steps::Confirmed, Steps::Chained]
+            [usize::try_from(draw("scenery", 3)).unwrap()];
         let block_ms = [1_000, 2_000, 5_000][usize::try_from(draw("block", 3)).unwrap()];
         Self {
             seed,
             dice,
             mutation: Mutation::None,
-            scenery: (usize::try_from(draw("scenery", 3)).unwrap(), window),
+            scenery: (steps, window),
             profile: Profile::ALL[usize::try_from(draw("profile", 6)).unwrap()],
             nodes: 1 + usize::try_from(draw("nodes", 2)).unwrap(),
             block_ms,
@@ -117,15 +141,17 @@ impl Setting {
             kills: draw("kills", 5),
             log_span: [4, 40, 10_000][usize::try_from(draw("span", 3)).unwrap()],
             cap: (draw("cap", 3) == 0).then(|| Wei::parse("0.16 OGPU").unwrap()),
-            cancels: false,
+            errand: Errand::Run,
+            death: None,
             eager: false,
+            bulky: false,
             books: true,
         }
     }
 
     /// The same story, in which the run is cancelled.
     pub(super) fn canceled(self) -> Self {
-        Self { cancels: true, kills: 2 + self.dice.at("kills", 1).below(3), ..self }
+        Self { errand: Errand::Cancel, kills: 2 + self.dice.at("kills", 1).below(3), ..self }
     }
 
     /// The same story, in which nothing goes wrong.

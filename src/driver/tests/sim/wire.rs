@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::dice::Dice;
 use super::node;
+use super::points::{Edge, pass};
 use super::world::{Shared, held};
 
 /// What goes wrong with one exchange.
@@ -65,11 +66,15 @@ impl Fault {
 
 /// One node as the router that serves it.
 pub(super) fn router(world: &Shared, node: usize) -> Router {
-    let state = (Shared::clone(world), node);
+    let life = held(world).counts.lives;
+    let state = (Shared::clone(world), node, life);
     Router::new().route("/", post(serve)).with_state(state)
 }
 
-async fn serve(State((world, node)): State<(Shared, usize)>, body: String) -> Response<Body> {
+async fn serve(
+    State((world, node, life)): State<(Shared, usize, u64)>,
+    body: String,
+) -> Response<Body> {
     let requests: Vec<Value> = match serde_json::from_str(&body).unwrap() {
         Value::Array(requests) => requests,
         single => vec![single],
@@ -80,7 +85,10 @@ async fn serve(State((world, node)): State<(Shared, usize)>, body: String) -> Re
         std::future::pending::<()>().await;
     }
     let served = fault.is_none_or(Fault::is_served);
+    let names = node::names(&world, &requests);
+    pass(&world, life, &names, Edge::Before).await;
     let replies = if served { node::replies(&world, node, &requests, lag) } else { Vec::new() };
+    pass(&world, life, &names, Edge::After).await;
     tokio::time::sleep(Duration::from_millis(1 + dice.at("back", 0).below(60))).await;
     if fault == Some(Fault::LostBack) {
         std::future::pending::<()>().await;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::books::Books;
 use super::contracts::{BASE_FEE, Chain, EPOCH};
 use super::market::Market;
+use super::points::Points;
 use super::pool::{Pool, Refusal, Tx};
 use super::setting::Setting;
 use crate::content::MemoryContent;
@@ -34,6 +35,8 @@ pub(super) struct World {
     pub chain: Chain,
     pub books: Books,
     pub counts: Counts,
+    /// Where a process may die.
+    pub points: Points,
     /// Exchanges by the methods in them.
     pub kinds: BTreeMap<String, u64>,
     /// Nothing below or at this height is ever taken back.
@@ -46,6 +49,8 @@ pub(super) struct World {
     leaked: BTreeMap<u64, Vec<Arc<Tx>>>,
     blocks_made: u64,
     started: Instant,
+    /// Whether the run has ended once, and what failed is tried again.
+    pub retried: bool,
     /// A story that no fault comes into any more.
     pub over: bool,
 }
@@ -62,6 +67,7 @@ impl World {
             chain: Chain::new(),
             books: Books::default(),
             counts: Counts::default(),
+            points: Points::new(setting.death),
             kinds: BTreeMap::new(),
             final_height: 0,
             content: Arc::new(MemoryContent::new()),
@@ -70,6 +76,7 @@ impl World {
             leaked: BTreeMap::new(),
             blocks_made: 0,
             started: Instant::now(),
+            retried: false,
             over: false,
             setting,
         }
@@ -139,8 +146,8 @@ impl World {
             published.extend(made);
         }
         let content = Arc::clone(&self.content);
-        let (dice, eager) = (self.setting.dice, self.setting.eager);
-        let market = Market { content: &content, dice, eager };
+        let Setting { dice, eager, bulky, .. } = self.setting;
+        let market = Market { content: &content, dice, eager, bulky };
         published.into_iter().for_each(|task| market.announce(&mut self.chain, task));
         market.trade(&mut self.chain);
         let count = self.chain.money().count;
