@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::cli::failure::Failure;
 
 /// Each flag with what does the job today.
-const FLAGS: [(&str, &str); 7] = [
+const FLAGS: [(&str, &str); 6] = [
     ("--explain", "every task of a plan is new: outputs are not reused yet"),
     ("--no-cache", "outputs are not reused yet, so there is nothing to switch off"),
     ("--canary", "`--limit N` runs the first items only, for a look before the rest"),
