@@ -123,7 +123,7 @@ impl Engine {
     /// The first ready task whose step has room, if slots and pace let one pass.
     fn next_publication(&self, turn: &Turn) -> Option<TaskId> {
         let room = self.lane.as_ref().is_some_and(super::lane::Lane::has_room);
-        if !room || !self.may_publish() {
+        if !room || !self.may_publish() || !self.has_passed_height(self.read_again_to) {
             return None;
         }
         let id = self.next_allowed()?;

@@ -89,7 +89,8 @@ impl Engine {
     ) {
         self.ring.push_back(to);
         if self.ring.len() > RING {
-            self.ring.pop_front();
+            // The first is where the run began, or below: no reorg that leaves it is too deep.
+            self.ring.remove(1);
         }
         self.head_time = self.head_time.max(to_time);
         self.final_number = self.final_number.max(final_number);
@@ -107,7 +108,14 @@ impl Engine {
     }
 
     /// Goes back to a block that still stands, and forgets responses of the blocks above it.
+    ///
+    /// What goes back to where the run began, or further, has taken back all that is remembered:
+    /// nothing new is published before as much is read again.
     pub(super) fn logs_rewound(&mut self, to: &BlockRef) {
+        if self.ring.front().is_none_or(|first| to.number <= first.number) {
+            let cursor = self.ring.back().map_or(0, |block| block.number);
+            self.read_again_to = self.read_again_to.max(cursor);
+        }
         while self.ring.back().is_some_and(|block| block.number > to.number) {
             self.ring.pop_back();
         }

@@ -137,7 +137,8 @@ impl Engine {
         if self.survey_wanted && self.lane.is_some() {
             effects.push(Effect::Survey);
         }
-        effects.push(Effect::ReadLogs { ring: self.ring.iter().copied().collect() });
+        let (ring, final_number) = (self.ring.iter().copied().collect(), self.final_number);
+        effects.push(Effect::ReadLogs { ring, final_number });
         if let Some(lane) = self.lane.as_ref().filter(|lane| lane.view_wanted) {
             let hashes = lane.questions(self.final_number, RECEIPTS);
             effects.push(Effect::View { wallet: lane.wallet, hashes });
