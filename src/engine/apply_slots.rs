@@ -263,7 +263,8 @@ impl Engine {
                 task.confirm_is_final();
             }),
             (Purpose::Confirm, SlotEnd::Reverted { revert, .. }) => {
-                self.change(task, |task| task.confirm_was_refused(revert));
+                let height = publication.mined().map_or(0, |(_, block, _)| block.number);
+                self.change(task, |task| task.confirm_was_refused(revert, height));
             }
             // It was never published, and never will be under this nonce: nothing to confirm.
             (Purpose::Publish, SlotEnd::Foreign) => self.keep_for_confirm(task, Wei::ZERO),
