@@ -38,6 +38,9 @@ impl Engine {
         self.admit_deposit(turn);
         self.admit_cancels(turn);
         self.admit_reclaims(turn);
+        if self.lane.as_ref().is_none_or(|lane| !lane.has_much_room()) {
+            return;
+        }
         while let Some(id) = self.next_confirm() {
             if !self.admit_confirm(id, turn) {
                 // What is bought already goes first: nothing new takes the money that it lacks.

@@ -95,13 +95,17 @@ impl Engine {
         self.head_time = self.head_time.max(to_time);
         self.final_number = self.final_number.max(final_number);
         self.final_time = self.final_time.max(final_time);
+        if let Some(lane) = &mut self.lane {
+            lane.pages = lane.pages.saturating_add(1);
+            lane.view_wanted |= lane.has_gap();
+        }
         self.survey_wanted |= self.is_refund_unread() && self.wants_refund_read();
         self.want_receipts();
     }
 
     /// Wants a view for the receipts of slots in final blocks, if anything waits for them.
     pub(super) fn want_receipts(&mut self) {
-        let wanted = self.waits_for_receipts();
+        let wanted = self.waits_for_receipts() && self.has_receipts_enough();
         if let Some(lane) = &mut self.lane {
             lane.view_wanted |= wanted;
         }

@@ -70,20 +70,20 @@ pub(super) struct Scenery {
     pub blobs: Blobs,
 }
 
-type Key = (usize, u32, String);
+type Key = (usize, u32, String, u32);
 
 static PLANS: LazyLock<Mutex<BTreeMap<Key, Scenery>>> = LazyLock::new(Mutex::default);
 static HOME: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
 impl Scenery {
     /// The scenery of this number; from 3 on, so many items.
-    pub(super) fn of(which: usize, window: u32, finality: Finality) -> Self {
-        let key = (which, window, finality.to_string());
+    pub(super) fn of((which, window): (usize, u32), finality: Finality, batch: u32) -> Self {
+        let key = (which, window, finality.to_string(), batch);
         let mut plans = PLANS.lock().unwrap();
-        plans.entry(key).or_insert_with(|| Self::make(which, window, finality)).clone()
+        plans.entry(key).or_insert_with(|| Self::make((which, window), finality, batch)).clone()
     }
 
-    fn make(which: usize, window: u32, finality: Finality) -> Self {
+    fn make((which, window): (usize, u32), finality: Finality, batch: u32) -> Self {
         let steps = match which {
             0 => AUTOMATIC.into(),
             1 => CONFIRMED.into(),
@@ -91,7 +91,7 @@ impl Scenery {
             count => many(u32::try_from(count).unwrap()),
         };
         let text = format!("{HEAD}{steps}");
-        let network = Network { window, finality, rpc_batch: 32, ..network().clone() };
+        let network = Network { window, finality, rpc_batch: batch, ..network().clone() };
         let check = Check { loader: &NoFiles, params: &[], network: &network };
         let (pipeline, problems) = Pipeline::check(&SourceText::new("p.yaml", &text), check);
         let shown: Vec<_> = problems.iter().map(Problem::line).collect();
