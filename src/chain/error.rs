@@ -84,8 +84,13 @@ pub enum ChainError {
         /// The address.
         address: Address,
     },
-    /// A reorg took back more blocks than are remembered (exit 9).
-    #[error("the chain took back all known blocks from {} on", .oldest.number)]
+    /// A block that was final is gone: the chain broke its finality, or it is another chain
+    /// (exit 9).
+    #[error(
+        "block {} was final and is not on the chain any more: it is another chain, or one that \
+         takes back more than its `finality` says",
+        .oldest.number
+    )]
     TooDeep {
         /// The oldest block of the ring.
         oldest: BlockRef,
@@ -111,7 +116,10 @@ impl ChainError {
             Self::Disagree { .. } => "remove the endpoint that is wrong from `rpc`",
             Self::Reverted { reason, .. } => reverts::hint(reason),
             Self::NotASource { .. } => "check the address under `sources`",
-            Self::TooDeep { .. } => "check that `rpc` serves the chain that the run was started on",
+            Self::TooDeep { .. } => {
+                "check that `rpc` serves the chain that the run was started on; if it does, set a \
+                 deeper `finality`"
+            }
             Self::NoFinalizedTag { .. } => "set the network's `finality` to `depth:64`",
         }
     }

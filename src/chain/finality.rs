@@ -13,6 +13,8 @@ use crate::units::{BlockRef, ChainTime, Finality};
 
 /// A depth that needs no second look.
 const DEEP_ENOUGH: u64 = 3;
+/// How far the `finalized` block may be below the head.
+const MOST_UNTAGGED: u64 = 256;
 /// How many blocks may wait for their second look.
 const MOST_WAITING: usize = 64;
 
@@ -46,6 +48,15 @@ impl FinalityRule {
             Finality::Tag => false,
         };
         Self { rule, wait: wait.filter(|_| shallow), looks: Mutex::default() }
+    }
+
+    /// How many blocks below the head of any moment everything was final then. A tag does not say;
+    /// it stays within as many as are remembered of the log stream.
+    pub(super) fn reach(&self) -> u64 {
+        match self.rule {
+            Finality::Tag => MOST_UNTAGGED,
+            Finality::Depth(depth) => u64::from(depth).max(1),
+        }
     }
 
     /// What to ask in the batch that reads the newest header.

@@ -99,14 +99,17 @@ pub trait Chain: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Survey, ChainError>> + Send;
 
     /// Waits for a block above the last one of `ring`, oldest first, and reads what the registry
-    /// logged since.
+    /// logged since. If none of them is on the chain any more, the stream goes back to a block
+    /// below them all.
     ///
     /// # Errors
     ///
-    /// [`ChainError::TooDeep`] if a reorg goes below the ring.
+    /// [`ChainError::TooDeep`] if the oldest is gone, though blocks up to `final_number` are
+    /// final.
     fn read_logs(
         &self,
         ring: &[BlockRef],
+        final_number: u64,
     ) -> impl Future<Output = Result<LogRead, ChainError>> + Send;
 
     /// Reads response contracts, and whether they are confirmed at the block `at`; `None` where

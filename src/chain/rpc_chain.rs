@@ -201,7 +201,7 @@ impl Chain for RpcChain {
             .await
     }
 
-    async fn read_logs(&self, ring: &[BlockRef]) -> Result<LogRead, ChainError> {
+    async fn read_logs(&self, ring: &[BlockRef], final_number: u64) -> Result<LogRead, ChainError> {
         self.pool
             .over(|endpoint| async move {
                 let stream = Stream {
@@ -209,7 +209,7 @@ impl Chain for RpcChain {
                     finality: &self.finality,
                     endpoint: &endpoint,
                 };
-                self.watcher.lock().await.read(&stream, ring).await
+                self.watcher.lock().await.read(&stream, (ring, final_number)).await
             })
             .await
     }

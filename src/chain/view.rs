@@ -1,8 +1,9 @@
 //! One view of a lane: what verdicts on slots are made from (safety.md, section 5).
 //!
-//! One endpoint, pinned to one head. The head is named first and read again last: if it is another
-//! by then, nothing of what was read in between counts. A receipt counts only if its block is the
-//! canonical one of its height, and not above the head.
+//! One endpoint, pinned to one head, in two exchanges: first the head and the receipts, then the
+//! counts, the receipts' blocks and once more the head. If that is another by then, nothing of what
+//! was read in between counts. A receipt counts only if its block is the canonical one of its
+//! height, and not above the head.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,22 +66,27 @@ type Look<T> = Result<Result<T, Fault>, ChainError>;
 async fn look(endpoint: &Endpoint, question: &Question<'_>) -> Look<(LaneView, Vec<GasUsed>)> {
     let now = Instant::now();
     let probe = question.finality.probe(now);
-    let asks: Vec<Ask> = std::iter::once(ask_latest()).chain(probe.ask.clone()).collect();
+    let mut asks: Vec<Ask> = std::iter::once(ask_latest()).chain(probe.ask.clone()).collect();
+    let first_receipt = asks.len();
+    asks.extend(question.hashes.iter().map(|hash| ask_receipt(*hash)));
     let replies = endpoint.read(&asks).await?;
     let head = match some_header(&asks[0], &replies[0]) {
         Ok(head) => head,
         Err(fault) => return Ok(Err(fault)),
     };
-    let last = question.finality.settle(endpoint, &head, (&probe, replies.get(1)), now)?;
+    let probed = probe.ask.is_some().then(|| &replies[1]);
+    let last = question.finality.settle(endpoint, &head, (&probe, probed), now)?;
 
-    let counted = match counts_and_receipts(endpoint, question, &head, last.number).await? {
-        Ok(counted) => counted,
+    let (asks, replies) = (&asks[first_receipt..], &replies[first_receipt..]);
+    let receipts = match receipts(question, (asks, replies), &head) {
+        Ok(receipts) => receipts,
         Err(fault) => return Ok(Err(fault)),
     };
-    let canonical = match canonical(endpoint, &head, &counted.receipts).await? {
-        Ok(canonical) => canonical,
-        Err(fault) => return Ok(Err(fault)),
-    };
+    let (count, final_count, canonical) =
+        match counts_and_blocks(endpoint, question, (&head, last.number), &receipts).await? {
+            Ok(counted) => counted,
+            Err(fault) => return Ok(Err(fault)),
+        };
     let used = canonical
         .iter()
         .map(|(raw, _)| GasUsed {
@@ -94,57 +100,19 @@ async fn look(endpoint: &Endpoint, question: &Question<'_>) -> Look<(LaneView, V
         .iter()
         .map(|(raw, tx)| receipt(raw, tx.as_ref(), question.nexus, &mut reasons))
         .collect();
-    let view = LaneView {
-        head: head.block(),
-        count: counted.count,
-        final_number: last.number,
-        final_count: counted.final_count,
-        receipts,
-    };
+    let view =
+        LaneView { head: head.block(), count, final_number: last.number, final_count, receipts };
     Ok(Ok((view, used)))
 }
 
-struct Counted {
-    count: u64,
-    final_count: u64,
-    receipts: Vec<RawReceipt>,
-}
-
-/// The counts at the head and at the final height, and the receipts not above the head.
-async fn counts_and_receipts(
-    endpoint: &Endpoint,
+/// The receipts that were asked for and are not above the head.
+fn receipts(
     question: &Question<'_>,
+    (asks, replies): (&[Ask], &[Reply]),
     head: &Header,
-    final_number: u64,
-) -> Look<Counted> {
-    let at_head =
-        if endpoint.pins_by_hash() { At::Hash(head.hash) } else { At::Number(head.number) };
-    let mut asks = vec![ask_count(question.wallet, at_head)];
-    asks.push(ask_count(question.wallet, At::Number(final_number)));
-    asks.extend(question.hashes.iter().map(|hash| ask_receipt(*hash)));
-    let replies = endpoint.read(&asks).await?;
-    if let Err(Fault::Refused { .. }) = &replies[0] {
-        // EIP-1898 is refused: from now on by number, which the second look at the head backs up.
-        if endpoint.pin_by_number() {
-            return Ok(Err(Fault::Inconsistent { about: "how a block is named" }));
-        }
-    }
-    Ok(count(question, &asks, &replies, head))
-}
-
-fn count(
-    question: &Question<'_>,
-    asks: &[Ask],
-    replies: &[Reply],
-    head: &Header,
-) -> Result<Counted, Fault> {
-    let count = number_in(&asks[0], &replies[0])?;
-    let final_count = number_in(&asks[1], &replies[1])?;
-    if final_count > count {
-        return Err(Fault::Inconsistent { about: "the wallet's transaction count" });
-    }
+) -> Result<Vec<RawReceipt>, Fault> {
     let mut receipts = Vec::new();
-    for ((ask, reply), hash) in asks.iter().zip(replies).skip(2).zip(question.hashes) {
+    for ((ask, reply), hash) in asks.iter().zip(replies).zip(question.hashes) {
         let raw: Option<RawReceipt> = take(ask, reply, "a receipt")?;
         let Some(raw) = raw else { continue };
         if raw.transaction_hash != *hash || raw.from != question.wallet {
@@ -154,29 +122,50 @@ fn count(
             receipts.push(raw);
         }
     }
-    Ok(Counted { count, final_count, receipts })
+    Ok(receipts)
 }
 
 type Mined = (RawReceipt, Option<RawTransaction>);
 
-/// The receipts whose blocks are canonical, with those transactions that are needed to explain
-/// them; refuses everything if the head is another by now.
-async fn canonical(
+/// The counts at the head and at the final height, and the receipts whose blocks are canonical,
+/// with those transactions that are needed to explain them; refuses everything if the head is
+/// another by now.
+async fn counts_and_blocks(
     endpoint: &Endpoint,
-    head: &Header,
+    question: &Question<'_>,
+    (head, final_number): (&Header, u64),
     receipts: &[RawReceipt],
-) -> Look<Vec<Mined>> {
+) -> Look<(u64, u64, Vec<Mined>)> {
+    let at_head =
+        if endpoint.pins_by_hash() { At::Hash(head.hash) } else { At::Number(head.number) };
     let heights: BTreeSet<u64> = receipts.iter().map(|raw| raw.block_number.to()).collect();
     let unclear: Vec<B256> = receipts
         .iter()
         .filter(|raw| !succeeded(raw) || raw.effective_gas_price.is_none())
         .map(|raw| raw.transaction_hash)
         .collect();
-    let mut asks: Vec<Ask> = heights.iter().map(|number| ask_header(*number)).collect();
+    let mut asks = vec![ask_count(question.wallet, at_head)];
+    asks.push(ask_count(question.wallet, At::Number(final_number)));
+    asks.extend(heights.iter().map(|number| ask_header(*number)));
     asks.extend(unclear.iter().map(|hash| ask_transaction(*hash)));
     asks.push(ask_header(head.number));
     let replies = endpoint.read(&asks).await?;
-    Ok(sort_out(head, receipts, (&heights, &unclear), (&asks, &replies)))
+    if let Err(Fault::Refused { .. }) = &replies[0] {
+        // EIP-1898 is refused: from now on by number, which the second look at the head backs up.
+        if endpoint.pin_by_number() {
+            return Ok(Err(Fault::Inconsistent { about: "how a block is named" }));
+        }
+    }
+    let counted = || {
+        let count = number_in(&asks[0], &replies[0])?;
+        let final_count = number_in(&asks[1], &replies[1])?;
+        if final_count > count {
+            return Err(Fault::Inconsistent { about: "the wallet's transaction count" });
+        }
+        let blocks = (&asks[2..], &replies[2..]);
+        Ok((count, final_count, sort_out(head, receipts, (&heights, &unclear), blocks)?))
+    };
+    Ok(counted())
 }
 
 fn sort_out(

@@ -23,10 +23,12 @@ use super::rpc::{Ask, Endpoint, Reply, take};
 use crate::units::{BlockRef, ChainTime, LogPage, LogRead, Seen, Sighting, TaskStatus};
 
 mod page;
+mod rewind;
 #[cfg(test)]
 mod tests;
 
 use page::{Page, Step, judge};
+use rewind::{Past, rewind};
 
 /// How many blocks the first page covers.
 const FIRST_WIDTH: u64 = 500;
@@ -72,8 +74,9 @@ impl Watcher {
     pub(super) async fn read(
         &mut self,
         stream: &Stream<'_>,
-        ring: &[BlockRef],
+        (ring, final_number): (&[BlockRef], u64),
     ) -> Result<LogRead, ChainError> {
+        let past = Past { ring, final_number, below: stream.finality.reach() };
         let Some(cursor) = ring.last().copied() else {
             let head = stream.endpoint.read_as(&[ask_latest()], first_header).await?;
             return Ok(LogRead::Rewound(head.block()));
@@ -85,12 +88,12 @@ impl Watcher {
                 self.refresh(stream, cursor).await?;
             }
             let Some(to) = self.target(stream.endpoint, cursor) else {
-                match self.idle(stream.endpoint, ring).await? {
+                match self.idle(stream.endpoint, past).await? {
                     Some(read) => return Ok(read),
                     None => continue,
                 }
             };
-            if let Some(read) = self.page(stream, ring, to).await? {
+            if let Some(read) = self.page(stream, past, to).await? {
                 return Ok(read);
             }
         }
@@ -138,16 +141,16 @@ impl Watcher {
     async fn idle(
         &self,
         endpoint: &Endpoint,
-        ring: &[BlockRef],
+        past: Past<'_>,
     ) -> Result<Option<LogRead>, ChainError> {
-        let cursor = ring.last().copied();
+        let cursor = past.ring.last().copied();
         let replaced = self.head.zip(cursor).is_some_and(|((head, _), cursor)| {
             head.number == cursor.number && head.hash != cursor.hash
         });
         let lost =
             self.behind_since.is_some_and(|since| since.elapsed() >= endpoint.timing().patience);
         if replaced || lost {
-            return Ok(rewind(endpoint, ring).await?.map(LogRead::Rewound));
+            return Ok(rewind(endpoint, past).await?.map(LogRead::Rewound));
         }
         Ok(None)
     }
@@ -156,10 +159,10 @@ impl Watcher {
     async fn page(
         &mut self,
         stream: &Stream<'_>,
-        ring: &[BlockRef],
+        past: Past<'_>,
         to: u64,
     ) -> Result<Option<LogRead>, ChainError> {
-        let Some(cursor) = ring.last().copied() else { return Ok(None) };
+        let Some(cursor) = past.ring.last().copied() else { return Ok(None) };
         let now = Instant::now();
         let probe = stream.finality.probe(now);
         let from = (cursor.number + 1).saturating_sub(stream.endpoint.timing().overlap);
@@ -200,8 +203,8 @@ impl Watcher {
                 let page = LogPage { after, to, to_time, final_number, final_time, sightings };
                 Ok(Some(LogRead::Advanced(page)))
             }
-            Step::Rewind => Ok(rewind(stream.endpoint, ring).await?.map(LogRead::Rewound)),
-            Step::Behind => self.behind(stream.endpoint, ring, now).await,
+            Step::Rewind => Ok(rewind(stream.endpoint, past).await?.map(LogRead::Rewound)),
+            Step::Behind => self.behind(stream.endpoint, past, now).await,
             Step::Contradiction(about) => {
                 self.refused(stream.endpoint, Fault::Inconsistent { about }).await
             }
@@ -212,13 +215,13 @@ impl Watcher {
     async fn behind(
         &mut self,
         endpoint: &Endpoint,
-        ring: &[BlockRef],
+        past: Past<'_>,
         now: Instant,
     ) -> Result<Option<LogRead>, ChainError> {
         let since = *self.behind_since.get_or_insert(now);
         if since.elapsed() >= endpoint.timing().patience {
             self.behind_since = None;
-            return Ok(rewind(endpoint, ring).await?.map(LogRead::Rewound));
+            return Ok(rewind(endpoint, past).await?.map(LogRead::Rewound));
         }
         self.head = None;
         Ok(None)
@@ -335,28 +338,6 @@ fn read_page(asks: &[Ask], replies: &[Reply], to: u64) -> Result<(Page, Header),
     };
     let last = header_in(&asks[4], &replies[4])?.unwrap_or(page.latest);
     Ok((page, last))
-}
-
-/// The newest block of the ring that the endpoint still has; `None` if it has the last one.
-async fn rewind(endpoint: &Endpoint, ring: &[BlockRef]) -> Result<Option<BlockRef>, ChainError> {
-    let asks: Vec<Ask> = ring.iter().map(|block| ask_header(block.number)).collect();
-    let kept = endpoint
-        .read_as(&asks, |asks, replies| {
-            let mut kept = None;
-            for ((ask, reply), block) in asks.iter().zip(replies).zip(ring) {
-                if header_in(ask, reply)?.is_some_and(|header| header.block() == *block) {
-                    kept = Some(*block);
-                }
-            }
-            Ok(kept)
-        })
-        .await?;
-    match (kept, ring.first()) {
-        (Some(kept), _) if ring.last() == Some(&kept) => Ok(None),
-        (Some(kept), _) => Ok(Some(kept)),
-        (None, Some(oldest)) => Err(ChainError::TooDeep { oldest: *oldest }),
-        (None, None) => Ok(None),
-    }
 }
 
 /// What a log says, if it is one that the engine knows.

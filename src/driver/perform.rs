@@ -122,7 +122,7 @@ impl<C: Chain, K: Content> Performer<C, K> {
             }
             match effect {
                 Effect::Survey => self.survey(),
-                Effect::ReadLogs { ring } => self.read_logs(ring),
+                Effect::ReadLogs { ring, final_number } => self.read_logs(ring, final_number),
                 Effect::Expand { step } => self.expand(step),
                 Effect::ReadItems { step, window } => self.read_items(step, window),
                 Effect::View { wallet, hashes } => self.view(wallet, hashes),
@@ -196,10 +196,11 @@ impl<C: Chain, K: Content> Performer<C, K> {
         });
     }
 
-    fn read_logs(&mut self, ring: Arc<[BlockRef]>) {
+    fn read_logs(&mut self, ring: Arc<[BlockRef]>, final_number: u64) {
         let chain = Arc::clone(&self.crew.chain);
         self.start(async move {
-            Reply::of(EffectKey::ReadLogs, chain.read_logs(&ring).await.map(Input::Logs))
+            let read = chain.read_logs(&ring, final_number).await;
+            Reply::of(EffectKey::ReadLogs, read.map(Input::Logs))
         });
     }
 

@@ -38,6 +38,9 @@ impl Engine {
         self.admit_deposit(turn);
         self.admit_cancels(turn);
         self.admit_errands(turn);
+        if self.lane.as_ref().is_none_or(|lane| !lane.has_much_room()) {
+            return;
+        }
         while let Some(id) = self.next_confirm() {
             if !self.admit_confirm(id, turn) {
                 // What is bought already goes first: nothing new takes the money that it lacks.
@@ -123,7 +126,7 @@ impl Engine {
     /// The first ready task whose step has room, if slots and pace let one pass.
     fn next_publication(&self, turn: &Turn) -> Option<TaskId> {
         let room = self.lane.as_ref().is_some_and(super::lane::Lane::has_room);
-        if !room || !self.may_publish() {
+        if !room || !self.may_publish() || !self.has_passed_height(self.read_again_to) {
             return None;
         }
         let id = self.next_allowed()?;

@@ -206,7 +206,7 @@ impl Engine {
             Timer::Survey => self.survey_wanted = true,
             Timer::Drain => self.drained = true,
             Timer::Send(slot) | Timer::Bump(slot) => self.send_again(slot.nonce, at),
-            Timer::View(_) => self.want_view(),
+            Timer::View(_) => self.view_due(at),
             Timer::Fetch(id) => self.change(id, |task| {
                 if let TaskState::Checking { stage, .. } = &mut task.state
                     && let Stage::Cooling { failed } = *stage

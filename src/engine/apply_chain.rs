@@ -90,29 +90,39 @@ impl Engine {
     ) {
         self.ring.push_back(to);
         if self.ring.len() > RING {
-            self.ring.pop_front();
+            // The first is where the run began, or below: no reorg that leaves it is too deep.
+            self.ring.remove(1);
         }
         self.head_time = self.head_time.max(to_time);
         self.final_number = self.final_number.max(final_number);
         self.final_time = self.final_time.max(final_time);
+        // No log tells of fences.
+        let fencing = self.errands.are_fences();
+        if let Some(lane) = &mut self.lane {
+            lane.pages = lane.pages.saturating_add(1);
+            lane.view_wanted |= lane.has_gap() || (fencing && !lane.slots.is_empty());
+        }
         self.survey_wanted |= self.is_refund_unread() && self.wants_refund_read();
         self.want_receipts();
-        // No log tells of fences.
-        if self.errands.are_fences() {
-            self.want_view();
-        }
     }
 
     /// Wants a view for the receipts of slots in final blocks, if anything waits for them.
     pub(super) fn want_receipts(&mut self) {
-        let wanted = self.waits_for_receipts();
+        let wanted = self.waits_for_receipts() && self.has_receipts_enough();
         if let Some(lane) = &mut self.lane {
             lane.view_wanted |= wanted;
         }
     }
 
     /// Goes back to a block that still stands, and forgets responses of the blocks above it.
+    ///
+    /// What goes back to where the run began, or further, has taken back all that is remembered:
+    /// nothing new is published before as much is read again.
     pub(super) fn logs_rewound(&mut self, to: &BlockRef) {
+        if self.ring.front().is_none_or(|first| to.number <= first.number) {
+            let cursor = self.ring.back().map_or(0, |block| block.number);
+            self.read_again_to = self.read_again_to.max(cursor);
+        }
         while self.ring.back().is_some_and(|block| block.number > to.number) {
             self.ring.pop_back();
         }

@@ -178,8 +178,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn want_view(&mut self) {
-        if let Some(lane) = &mut self.lane {
+    /// The wait for a view is over. While the log stream tells of slots, it can wait on.
+    pub(super) fn view_due(&mut self, at: Timestamp) {
+        let Some(lane) = &mut self.lane else { return };
+        if std::mem::take(&mut lane.moves) > 0 {
+            self.timers.set(Timer::View(lane.wallet), at.after(VIEW_CADENCE));
+        } else {
             lane.view_wanted |= !lane.slots.is_empty();
         }
     }
@@ -187,6 +191,7 @@ impl Engine {
     pub(super) fn lane_viewed(&mut self, count: u64, unexplained: &[Nonce], at: Timestamp) {
         let Some(lane) = &mut self.lane else { return };
         lane.view_wanted = false;
+        (lane.pages, lane.moves) = (0, 0);
         lane.count = count;
         for nonce in unexplained {
             lane.change(*nonce, |publication| publication.unexplained += 1);
@@ -199,6 +204,7 @@ impl Engine {
         let slot = lane.slot(nonce);
         if ok && lane.slots.get(&nonce).is_some_and(Publication::is_pending) {
             lane.widen();
+            lane.moves = lane.moves.saturating_add(1);
         }
         lane.change(nonce, |publication| {
             publication.unexplained = 0;
@@ -268,7 +274,8 @@ impl Engine {
                 task.confirm_is_final();
             }),
             (Purpose::Confirm, SlotEnd::Reverted { revert, .. }) => {
-                self.change(task, |task| task.confirm_was_refused(revert));
+                let height = publication.mined().map_or(0, |(_, block, _)| block.number);
+                self.change(task, |task| task.confirm_was_refused(revert, height));
             }
             // It was never published, and never will be under this nonce: nothing to confirm.
             (Purpose::Publish, SlotEnd::Foreign) => self.keep_for_confirm(task, Wei::ZERO),

@@ -13,8 +13,11 @@ pub enum Effect {
     Survey,
     /// Read the next page of the log stream, once there is one.
     ReadLogs {
-        /// Blocks that the cursor stood at, oldest first; the last is the cursor.
+        /// Blocks that the cursor stood at, oldest first; the first is where it began, the last is
+        /// the cursor.
         ring: Arc<[BlockRef]>,
+        /// The height up to which blocks are final: none of those is ever taken back.
+        final_number: u64,
     },
     /// Find out which items a step has.
     Expand {

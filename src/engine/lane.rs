@@ -46,6 +46,10 @@ pub(super) struct Lane {
     window: u32,
     /// How many may ever be.
     cap: u32,
+    /// Pages of the log stream since the last view.
+    pub pages: u32,
+    /// How many slots were seen in blocks since the last view was made or put off.
+    pub moves: u32,
     /// The count that the last view showed.
     pub count: u64,
     /// Whether a view is wanted whatever else is known.
@@ -72,6 +76,8 @@ impl Lane {
             telling: BTreeSet::new(),
             window: FIRST_WINDOW.min(cap),
             cap,
+            pages: 0,
+            moves: 0,
             count: next.0,
             view_wanted: false,
             is_taken: true,
@@ -87,6 +93,13 @@ impl Lane {
     /// Whether another slot may be opened.
     pub(super) fn has_room(&self) -> bool {
         self.is_taken && !self.quarantined && self.pending.len() < self.window as usize
+    }
+
+    /// Whether so many slots may be opened that it is worth an exchange. While it is almost full,
+    /// what comes next waits for all that is in the pools, and can be sent with others.
+    pub(super) fn has_much_room(&self) -> bool {
+        let least = (self.window as usize / 4).max(1);
+        self.has_room() && self.pending.len() + least <= self.window as usize
     }
 
     /// Binds a slot.
@@ -166,6 +179,18 @@ impl Lane {
     /// Whether a slot is in a block at or below this height.
     pub(super) fn has_mined_up_to(&self, height: u64) -> bool {
         self.mined.first().is_some_and(|(number, _)| *number <= height)
+    }
+
+    /// Whether a slot is in a block and a lower one is not: something used that one, and the log
+    /// stream does not say what.
+    pub(super) fn has_gap(&self) -> bool {
+        let highest = self.mined.last().map(|(_, nonce)| *nonce);
+        self.lowest_pending().zip(highest).is_some_and(|(lowest, highest)| lowest < highest)
+    }
+
+    /// Whether so many slots are in blocks at or below this height.
+    pub(super) fn has_mined_up_to_many(&self, height: u64, many: usize) -> bool {
+        self.mined.iter().take_while(|(number, _)| *number <= height).nth(many - 1).is_some()
     }
 
     /// Whether one of them is there whose receipt tells more than the gas.
@@ -293,6 +318,35 @@ mod tests {
         assert_eq!(open(32, 1000, 16), 32);
         assert_eq!(open(4096, 1000, 0), 1016);
         assert_eq!(open(4096, 10_000, 16), 4096);
+    }
+
+    fn mined() -> PublicationState {
+        let block = crate::units::BlockRef { number: 1, hash: B256::ZERO };
+        PublicationState::Mined { seq: Seq(0), block, ok: true }
+    }
+
+    #[test]
+    fn an_almost_full_window_is_filled_up_only_once_a_quarter_of_it_is_free() {
+        let mut lane = lane(&[PublicationState::Held; 13]);
+        assert!(lane.has_room() && !lane.has_much_room());
+        lane.change(Nonce(0), |p| p.state = mined());
+        assert!(lane.has_much_room());
+        let mut narrow = Lane::new(Address::ZERO, Nonce(0), 1);
+        assert!(narrow.has_much_room());
+        narrow.bind(Nonce(0), publication(PublicationState::Held));
+        assert!(!narrow.has_much_room());
+    }
+
+    #[test]
+    fn a_slot_below_one_that_is_mined_is_a_gap_until_it_is_mined_too() {
+        let mut lane = lane(&[PublicationState::Held; 3]);
+        assert!(!lane.has_gap());
+        lane.change(Nonce(1), |p| p.state = mined());
+        assert!(lane.has_gap());
+        lane.change(Nonce(0), |p| p.state = mined());
+        assert!(!lane.has_gap());
+        assert!(lane.has_mined_up_to_many(1, 2) && !lane.has_mined_up_to_many(1, 3));
+        assert!(!lane.has_mined_up_to_many(0, 1));
     }
 
     #[test]

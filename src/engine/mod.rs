@@ -75,7 +75,8 @@ use step::Steps;
 use tasks::Tasks;
 use timers::Timers;
 
-/// How many blocks of the cursor are remembered: a deeper reorg reads everything again.
+/// How many blocks of the cursor are remembered, the first of all among them: a reorg that goes
+/// below the others reads everything again.
 const RING: usize = 256;
 
 /// A run, as far as its journal says.
@@ -98,6 +99,8 @@ pub struct Engine {
     survey: Option<(Timestamp, Survey)>,
     survey_wanted: bool,
     ring: VecDeque<BlockRef>,
+    /// Up to where the log stream is read again before anything new is published.
+    read_again_to: u64,
     head_time: ChainTime,
     final_number: u64,
     final_time: ChainTime,
@@ -162,6 +165,7 @@ impl Engine {
             survey: None,
             survey_wanted: false,
             ring: VecDeque::new(),
+            read_again_to: 0,
             head_time: ChainTime::default(),
             final_number: 0,
             final_time: ChainTime::default(),

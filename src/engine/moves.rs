@@ -165,10 +165,12 @@ impl Task {
         }
     }
 
-    /// The contract refused the confirm. If the response is known to be confirmed, it is paid; if
-    /// another one is, that one is looked at, for it is what was bought. Else the task and its response are read again, as somebody may have confirmed it; a second
-    /// refusal says that nothing was paid and nothing will be.
-    pub(super) fn confirm_was_refused(&mut self, revert: &Revert) {
+    /// The contract refused the confirm, in a block of this height. If the response is known to be
+    /// confirmed, it is paid; if another one is, that one is looked at, for it is what was bought.
+    /// Else the task and its response are read again, as somebody may have confirmed it. A second
+    /// refusal says that nothing will be paid through us, and once the log stream has come past it
+    /// without a word, that nothing was.
+    pub(super) fn confirm_was_refused(&mut self, revert: &Revert, height: u64) {
         let TaskState::Confirming { published, candidate, .. } = &self.state else { return };
         let mut published = published.clone();
         if let Some(after) = published.confirmed_at(candidate.response.address) {
@@ -189,11 +191,21 @@ impl Task {
         }
         let reason = FailReason::PublishError(format!("the confirm was refused: {revert}"));
         let end = Ending::Round(RoundEnd { reason, may_retry: false });
-        self.state = TaskState::Closing { published, end, after: 0 };
+        self.state = TaskState::Closing { published, end, after: height };
     }
 
-    /// Somebody confirmed the response that this task was about to confirm: it is paid.
+    /// Somebody confirmed the response that this task was about to confirm: it is paid. In a round
+    /// that was about to end unpaid, the one that is paid is looked at.
     pub(super) fn confirmed_meanwhile(&mut self) {
+        if let TaskState::Closing { published, end: Ending::Round(_), .. } = &self.state
+            && let Some((address, block)) = published.confirmed
+        {
+            let mut published = published.clone();
+            published.queue.retain(|queued| queued.address != address);
+            published.queue.push_front(Response { address, block });
+            self.state = self.next_look(published);
+            return;
+        }
         if let TaskState::Awaiting(published) = &self.state
             && self.discarded
         {
@@ -247,7 +259,7 @@ mod tests {
     #[test]
     fn a_refused_confirm_of_what_is_confirmed_already_is_paid() {
         let mut task = confirming(Some(response(2)));
-        task.confirm_was_refused(&Revert::AlreadyConfirmed);
+        task.confirm_was_refused(&Revert::AlreadyConfirmed, 9);
         let TaskState::Closing { end: Ending::Done(outcome), after, .. } = task.state else {
             panic!("{:?}", task.state)
         };
@@ -259,13 +271,13 @@ mod tests {
         let mut task = confirming(Some(response(3)));
         for revert in [Revert::AlreadyFinalized, Revert::Other("whatever".into())] {
             let mut task = task.clone();
-            task.confirm_was_refused(&revert);
+            task.confirm_was_refused(&revert, 9);
             let TaskState::Checking { response: looked_at, .. } = task.state else {
                 panic!("{:?}", task.state)
             };
             assert_eq!(looked_at, response(3));
         }
-        task.confirm_was_refused(&Revert::AlreadyConfirmed);
+        task.confirm_was_refused(&Revert::AlreadyConfirmed, 9);
         task.judge(&Verdict::Rejected { reason: "wrong".into() }, false);
         let TaskState::Closing { end: Ending::Done(outcome), .. } = task.state else {
             panic!("{:?}", task.state)
@@ -276,7 +288,7 @@ mod tests {
     #[test]
     fn a_confirm_that_is_refused_twice_and_of_which_nothing_is_paid_ends_the_round() {
         let mut task = confirming(None);
-        task.confirm_was_refused(&Revert::AlreadyFinalized);
+        task.confirm_was_refused(&Revert::AlreadyFinalized, 9);
         let TaskState::Checking { published, response: looked_at, .. } = task.state.clone() else {
             panic!("{:?}", task.state)
         };
@@ -284,11 +296,18 @@ mod tests {
         let candidate =
             Candidate { response: looked_at, price: Wei::from_u128(5), sha256: B256::ZERO };
         task.state = TaskState::Confirming { published, candidate, nonce: Some(Nonce(2)) };
-        task.confirm_was_refused(&Revert::AlreadyFinalized);
+        task.confirm_was_refused(&Revert::AlreadyFinalized, 9);
         assert!(
-            matches!(task.state, TaskState::Closing { end: Ending::Round(_), .. }),
+            matches!(task.state, TaskState::Closing { end: Ending::Round(_), after: 9, .. }),
             "{:?}",
             task.state
         );
+        // The stranger who was faster shows only when the log stream comes past the refusal.
+        task.published_mut().unwrap().confirmed = Some((response(2).address, BLOCK));
+        task.confirmed_meanwhile();
+        let TaskState::Checking { response: looked_at, .. } = task.state else {
+            panic!("{:?}", task.state)
+        };
+        assert_eq!(looked_at, response(2));
     }
 }

@@ -14,7 +14,9 @@ use super::{Engine, Event, Timer};
 /// one which was mined meanwhile is touched by no fact of its own.
 const OFFERED: usize = 16;
 /// How many receipts one view asks for: what fits a batch.
-const RECEIPTS: usize = 100;
+const RECEIPTS: usize = 200;
+/// For so many pages of the log stream receipts are gathered, if others are to come.
+const GATHERED_PAGES: u32 = 4;
 
 /// So many slots may be in blocks without their gas being known before it is asked for: what is
 /// held for each of them would grow with the batch.
@@ -40,6 +42,18 @@ impl Engine {
             || self.tasks.undecided().next().is_some()
             || self.tasks.any_waits_for_height(self.final_number)
             || self.lacks_for_next()
+    }
+
+    /// Whether the receipts that are waited for are worth a view: a batch of them, or all that came
+    /// within some pages. Where nothing else is under way, or all else waits for them, one is.
+    pub(super) fn has_receipts_enough(&self) -> bool {
+        let Some(lane) = &self.lane else { return false };
+        lane.pages >= GATHERED_PAGES
+            || lane.lowest_pending().is_none()
+            || self.tasks.undecided().next().is_some()
+            || (self.tasks.any_ready() && self.next_allowed().is_none())
+            || self.lacks_for_next()
+            || lane.has_mined_up_to_many(self.final_number, RECEIPTS)
     }
 
     /// Effects that are waited on now by what these facts touched. An effect that is out already
@@ -137,7 +151,8 @@ impl Engine {
         if self.survey_wanted && self.lane.is_some() {
             effects.push(Effect::Survey);
         }
-        effects.push(Effect::ReadLogs { ring: self.ring.iter().copied().collect() });
+        let (ring, final_number) = (self.ring.iter().copied().collect(), self.final_number);
+        effects.push(Effect::ReadLogs { ring, final_number });
         if let Some(lane) = self.lane.as_ref().filter(|lane| lane.view_wanted) {
             let hashes = lane.questions(self.final_number, RECEIPTS);
             effects.push(Effect::View { wallet: lane.wallet, hashes });

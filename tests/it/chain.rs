@@ -110,7 +110,7 @@ impl Net {
     }
 
     async fn page(&self, ring: &[BlockRef]) -> LogPage {
-        match self.chain.read_logs(ring).await.unwrap() {
+        match self.chain.read_logs(ring, 0).await.unwrap() {
             LogRead::Advanced(page) => page,
             LogRead::Rewound(block) => panic!("rewound to {block:?}"),
         }
@@ -378,7 +378,7 @@ async fn a_reorg_takes_the_cursor_back_and_the_stream_goes_on() {
     assert_eq!(published(&page.sightings).len(), 1);
     net.hands.0.fetch_add(5, Ordering::Relaxed);
     assert_eq!(net.town.devnet().reorg(1).unwrap(), 1);
-    let read = net.chain.read_logs(&[cursor, page.to]).await.unwrap();
+    let read = net.chain.read_logs(&[cursor, page.to], 0).await.unwrap();
     assert_eq!(read, LogRead::Rewound(cursor));
     let again = net.page(&[cursor]).await;
     assert_eq!(published(&again.sightings).len(), 1);

@@ -40,6 +40,16 @@ async fn counts_are_read_at_the_head_and_at_the_final_height() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_view_takes_two_exchanges() {
+    let node = ScriptedNode::at(10);
+    node.facts().counts.extend([(0, 1), (8, 4), (10, 7)]);
+    (1..=20).for_each(|byte| node.facts().mine(hash(byte), WALLET, 5, byte % 2 == 0));
+    let asked: Vec<B256> = (1..=20).filter(|byte| byte % 2 == 0).map(hash).collect();
+    let view = look_at(&node, &asked).await.unwrap();
+    assert_eq!((view.receipts.len(), node.packets()), (10, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_the_tag_the_nodes_finalized_block_counts() {
     let node = ScriptedNode::at(100);
     node.facts().finalized = Some(36);

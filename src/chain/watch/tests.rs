@@ -33,9 +33,18 @@ async fn read(
     endpoint: &Endpoint,
     ring: &[BlockRef],
 ) -> Result<LogRead, ChainError> {
+    read_above(watcher, endpoint, (ring, 0)).await
+}
+
+/// The same, where blocks up to a height are final.
+async fn read_above(
+    watcher: &mut Watcher,
+    endpoint: &Endpoint,
+    past: (&[BlockRef], u64),
+) -> Result<LogRead, ChainError> {
     let finality = rule();
     let stream = Stream { nexus: NEXUS, finality: &finality, endpoint };
-    watcher.read(&stream, ring).await
+    watcher.read(&stream, past).await
 }
 
 async fn next_page(watcher: &mut Watcher, endpoint: &Endpoint, ring: &[BlockRef]) -> LogPage {
@@ -131,12 +140,45 @@ async fn a_reorg_at_the_cursors_own_height_is_seen_without_a_new_block() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reorg_below_the_ring_is_an_error_of_its_own() {
+async fn a_reorg_below_the_ring_goes_back_below_it_and_brings_every_log_again() {
+    let node = ScriptedNode::at(20);
+    publish(&node, 12, 0, 1);
+    let (mut watcher, endpoint) = (Watcher::default(), node.endpoint());
+    let before = next_page(&mut watcher, &endpoint, &[block(10, 0)]).await;
+    assert_eq!(tasks(&before), [1]);
+    node.facts().forks.insert(8, 1);
+    node.facts().logs.clear();
+    for (number, task) in [(9, 2), (12, 1)] {
+        publish(&node, number, 0, task);
+    }
+    node.facts().head = 600;
+    let read = read(&mut watcher, &endpoint, &[block(10, 0), before.to]).await;
+    assert_eq!(read, Ok(LogRead::Rewound(block(7, 0))), "as deep as finality reaches");
+    let again = next_page(&mut watcher, &endpoint, &[block(7, 0)]).await;
+    assert_eq!((tasks(&again), again.after), (vec![2, 1], block(7, 0)));
+    let next = next_page(&mut watcher, &endpoint, &[block(7, 0), again.to]).await;
+    assert_eq!(tasks(&next), [0_u8; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reorg_that_takes_back_what_was_final_is_an_error_of_its_own() {
     let node = ScriptedNode::at(30);
     node.facts().forks.insert(0, 1);
-    let refused =
-        read(&mut Watcher::default(), &node.endpoint(), &[block(10, 0), block(19, 0)]).await;
+    let ring = [block(10, 0), block(19, 0)];
+    let past = |final_number| (ring.as_slice(), final_number);
+    let (mut watcher, endpoint) = (Watcher::default(), node.endpoint());
+    let gone = read_above(&mut watcher, &endpoint, past(9)).await;
+    assert_eq!(gone, Ok(LogRead::Rewound(block(7, 1))));
+    let refused = read_above(&mut watcher, &endpoint, past(10)).await;
     assert_eq!(refused, Err(ChainError::TooDeep { oldest: block(10, 0) }));
+    // Another chain from its first block on.
+    let refused = read(&mut Watcher::default(), &endpoint, &[block(0, 0), block(19, 0)]).await;
+    assert_eq!(refused, Err(ChainError::TooDeep { oldest: block(0, 0) }));
+
+    let lagging = ScriptedNode::at(8);
+    let refused =
+        read_above(&mut Watcher::default(), &lagging.endpoint(), past(10)).await.unwrap_err();
+    assert!(matches!(refused, ChainError::Behind { height: 10, .. }), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -330,7 +330,7 @@ impl Chain for Stage {
         })
     }
 
-    async fn read_logs(&self, ring: &[BlockRef]) -> Result<LogRead, ChainError> {
+    async fn read_logs(&self, ring: &[BlockRef], _: u64) -> Result<LogRead, ChainError> {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let mut state = self.ask()?;
         self.mine(&mut state);

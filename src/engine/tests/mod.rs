@@ -13,8 +13,10 @@ mod world;
 use world::{Faults, World};
 
 use super::step::Mark;
-use super::{Event, Input, Outcome, RunOutcome, Stale, Timer};
-use crate::units::{BlockRef, LogPage, LogRead, SendOutcome, TaskId, Timestamp, Wei};
+use super::{Effect, Event, Input, Outcome, RunOutcome, Stale, Timer};
+use crate::units::{
+    BlockRef, Call, ChainTime, LogPage, LogRead, SendOutcome, TaskId, Timestamp, Wei,
+};
 use alloy::primitives::Address;
 
 /// How many seeds a property runs over; `SEED` picks one, `LONG` asks for many.
@@ -88,6 +90,54 @@ fn a_page_that_does_not_start_at_the_cursor_is_late_and_changes_nothing() {
     world.feed_once(Input::Logs(old));
     world.feed_once(Input::Logs(LogRead::Rewound(ahead)));
     assert_eq!(world.journal.len(), before);
+}
+
+#[test]
+fn the_block_that_a_run_began_at_is_never_forgotten() {
+    let mut world = World::new(18, Faults::none());
+    let mut after = world.chain.genesis();
+    let start = after;
+    for number in 1..=600 {
+        let (to, to_time) = (BlockRef { number, ..after }, ChainTime::from_secs(number));
+        let (final_number, final_time, sightings) = (0, ChainTime::default(), Vec::new());
+        let page = LogPage { after, to, to_time, final_number, final_time, sightings };
+        world.feed_once(Input::Logs(LogRead::Advanced(page)));
+        after = to;
+    }
+    let ring = world.engine.outstanding().into_iter().find_map(|effect| {
+        if let Effect::ReadLogs { ring, .. } = effect { Some(ring) } else { None }
+    });
+    let numbers: Vec<u64> = ring.unwrap().iter().map(|block| block.number).collect();
+    let newest = 600 - (super::RING as u64 - 2)..=600;
+    assert_eq!(numbers, std::iter::once(start.number).chain(newest).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_run_that_reads_everything_again_publishes_nothing_new_until_it_has() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, Faults::none());
+        let start = world.chain.genesis();
+        let mut rewinds = 0;
+        while world.step() {
+            if rewinds < 12 && world.steps_taken().is_multiple_of(5) {
+                world.feed_once(Input::Logs(LogRead::Rewound(start)));
+                rewinds += 1;
+            }
+        }
+        world.check_books();
+        assert_eq!(world.payments().len(), world.items(), "seed {seed}");
+        let (mut cursor, mut until) = (0, 0);
+        for (_, event) in &world.journal {
+            if matches!(event, Event::LogsRewound { to } if *to == start) {
+                until = std::mem::take(&mut cursor);
+            } else if let Event::LogsRead { to, .. } = event {
+                cursor = to.number;
+            } else if let Event::SlotReserved { call: Call::PublishTask { .. }, .. } = event {
+                assert!(cursor >= until, "seed {seed}: at {cursor}, before {until}");
+            }
+        }
+        assert!(until > 0, "seed {seed}: nothing was taken back");
+    }
 }
 
 #[test]

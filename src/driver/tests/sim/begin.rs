@@ -22,6 +22,8 @@ use crate::units::{Call, Finality, RunId, Secret, Timestamp, Wei};
 
 /// How many tasks of an earlier run wait to be taken back.
 const STALE: u8 = 3;
+/// How many nonces a fence uses up.
+const FENCES: u32 = 6;
 /// What each of them has frozen, in wei.
 const FROZEN: u128 = 10_000_000_000_000_000;
 
@@ -69,6 +71,7 @@ pub(super) async fn begin(
             Begin::Deposit { header, account: wallet, amount }
         }
         Errand::Reclaim => Begin::Reclaim { header, tasks: stale().collect() },
+        Errand::Fence => Begin::Fence { header, window: FENCES },
     })
 }
 
@@ -192,7 +195,7 @@ async fn a_run_begins_at_a_block_that_no_reorg_takes() {
         let setting = Setting { finality, unsettled, ..Setting::of(1).calm() };
         let world: Shared = Arc::new(Mutex::new(World::new(setting)));
         (0..9).for_each(|_| held(&world).mine());
-        let scenery = Scenery::of(Steps::Small, 4, finality);
+        let scenery = Scenery::of((Steps::Small, 4), finality, 32);
         let facts = chain(&world, &scenery).guard().await.unwrap();
         assert_eq!(facts.settled.number, held(&world).final_height, "{finality}");
         let block = held(&world).chain.block(facts.settled.number).map(|block| block.at);

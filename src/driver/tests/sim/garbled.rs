@@ -82,7 +82,7 @@ async fn read_all(seed: u64) -> bool {
     drop(chain.read_responses(vec![wallet, other], at).await);
     drop(chain.wallet_of(wallet).await);
     // The log stream waits for blocks as long as it takes.
-    drop(tokio::time::timeout(Duration::from_secs(120), chain.read_logs(&ring)).await);
+    drop(tokio::time::timeout(Duration::from_secs(120), chain.read_logs(&ring, 0)).await);
     let took = asked(before);
     assert!(took <= 7 * MOST_EXCHANGES, "seven reads took {took} exchanges");
     well

@@ -94,8 +94,7 @@ pub(super) fn tell(setting: Setting) -> Result<Told, String> {
 
 async fn story(setting: Setting) -> Result<Told, String> {
     let (kills, dice, cap, books) = (setting.kills, setting.dice, setting.cap, setting.books);
-    let (which, window) = setting.scenery;
-    let scenery = Scenery::of(which, window, setting.finality);
+    let scenery = Scenery::of(setting.scenery, setting.finality, setting.batch);
     let block = Duration::from_millis(setting.block_ms);
     let mut world = World::new(setting);
     world.books.cap = cap;

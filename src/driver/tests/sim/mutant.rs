@@ -105,8 +105,8 @@ impl Chain for Mutant {
         self.inner.survey(request).await
     }
 
-    async fn read_logs(&self, ring: &[BlockRef]) -> Result<LogRead, ChainError> {
-        self.inner.read_logs(ring).await
+    async fn read_logs(&self, ring: &[BlockRef], final_number: u64) -> Result<LogRead, ChainError> {
+        self.inner.read_logs(ring, final_number).await
     }
 
     async fn read_responses(

@@ -159,6 +159,12 @@ appends! {
     DepositAsked => "append:deposit-asked",
     CancelAsked => "append:cancel-asked",
     ReclaimAsked => "append:reclaim-asked",
+    FencesAsked => "append:fences-asked",
+    // These come with the start of a run, and with the items that they are of; what is lost between
+    // two processes is in `tests/it/lost.rs`.
+    PublicationsFound => "append:run-started",
+    LaneRead => "append:run-started",
+    TaskAdopted => "append:items-read",
     DrainAsked => "append:drain-asked",
     RunEnded => "append:run-ended",
 }

@@ -99,21 +99,21 @@ pub(super) struct Scenery {
     pub blobs: Blobs,
 }
 
-type Key = (Steps, u32, String);
+type Key = (Steps, u32, String, u32);
 
 static PLANS: LazyLock<Mutex<BTreeMap<Key, Scenery>>> = LazyLock::new(Mutex::default);
 static HOME: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
 impl Scenery {
-    /// The plan of a pipeline with this window and finality.
-    pub(super) fn of(which: Steps, window: u32, finality: Finality) -> Self {
-        let key = (which, window, finality.to_string());
+    /// The plan of a pipeline with this window, finality and batch size.
+    pub(super) fn of((which, window): (Steps, u32), finality: Finality, batch: u32) -> Self {
+        let key = (which, window, finality.to_string(), batch);
         let mut plans = PLANS.lock().unwrap();
-        plans.entry(key).or_insert_with(|| Self::make(which, window, finality)).clone()
+        plans.entry(key).or_insert_with(|| Self::make((which, window), finality, batch)).clone()
     }
 
-    fn make(which: Steps, window: u32, finality: Finality) -> Self {
-        let network = Network { window, finality, rpc_batch: 32, ..network().clone() };
+    fn make((which, window): (Steps, u32), finality: Finality, batch: u32) -> Self {
+        let network = Network { window, finality, rpc_batch: batch, ..network().clone() };
         let blobs = Blobs::open(HOME.path()).unwrap();
         let steps = match which {
             Steps::Automatic => AUTOMATIC.into(),

@@ -41,6 +41,8 @@ pub(super) enum Errand {
     Deposit,
     /// Payments of an earlier run's tasks are taken back.
     Reclaim,
+    /// It uses up nonces.
+    Fence,
 }
 
 /// How often things go wrong, in a thousand, while they do at all.
@@ -82,6 +84,8 @@ pub(super) struct Setting {
     /// The most transactions of the wallet in one block.
     pub room: u64,
     pub finality: Finality,
+    /// The most requests in one exchange.
+    pub batch: u32,
     /// Blocks above the last final one.
     pub unsettled: u64,
     pub timing: Timing,
@@ -134,6 +138,7 @@ impl Setting {
             block_ms,
             room: 1 + draw("room", 24),
             finality,
+            batch: 32,
             unsettled,
             timing: timing(draw("timing", 3)),
             rates: rates(dice),

@@ -26,7 +26,7 @@ impl World {
     fn result_of(&mut self, effect: &Effect) -> Option<Input> {
         Some(match effect {
             Effect::Survey => Input::Surveyed(Box::new(self.chain.survey())),
-            Effect::ReadLogs { ring } => Input::Logs(self.chain.read_logs(ring)?),
+            Effect::ReadLogs { ring, .. } => Input::Logs(self.chain.read_logs(ring)?),
             Effect::Expand { step } => {
                 let streams = self.streams(*step);
                 let items = Expansion::Items { count: self.width(*step), blob: None };
