@@ -16,6 +16,7 @@
 //! [`signals`] where the wish to stop does. Nothing here decides what happens next, prints, or
 //! knows a terminal.
 
+mod begin;
 pub mod clock;
 pub mod error;
 pub mod items;
@@ -35,18 +36,17 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::B256;
 use tokio::sync::mpsc;
 
 use crate::chain::Chain;
 use crate::content::{Blobs, Content};
-use crate::engine::{
-    CancelScope, Engine, Event, Found, Input, RunHeader, RunOutcome, Stale, Wishes,
-};
+use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome, Wishes};
 use crate::plan::{Plan, RunFacts};
 use crate::store::{Journal, LaneKey, StoreError, WalletLock};
-use crate::units::{Nonce, RunId, Timestamp, Wei};
+use crate::units::{Nonce, Timestamp, Wei};
 
+pub use begin::{Begin, ChainRead, Consent};
 pub use clock::Clock;
 pub use crew::PinNotice;
 pub use desk::Outputs;
@@ -114,96 +114,6 @@ impl<C, K, J> fmt::Debug for Drive<'_, C, K, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drive").field("begin", &self.begin).finish_non_exhaustive()
     }
-}
-
-/// Which run.
-#[derive(Clone, Debug)]
-pub enum Begin {
-    /// A new one.
-    Start(Box<RunHeader>),
-    /// A new one that moves money from the wallet into a vault, and does nothing else. Its plan
-    /// has no steps.
-    Deposit {
-        /// What the run is.
-        header: Box<RunHeader>,
-        /// Whose vault balance grows.
-        account: Address,
-        /// By how much.
-        amount: Wei,
-    },
-    /// One that is in the journal, to take tasks of it back; it is left once that is settled.
-    Cancel {
-        /// Its id.
-        run: RunId,
-        /// Which tasks.
-        scope: CancelScope,
-        /// Whether outputs that wait for a confirm of ours are given up.
-        discard: bool,
-        /// What the gas of it may cost, in wei: that much the cap rises, if it must.
-        gas: Wei,
-    },
-    /// A new one that takes payments of ended rounds back into the vault, and does nothing else.
-    /// Its plan has no steps.
-    Reclaim {
-        /// What the run is.
-        header: Box<RunHeader>,
-        /// The tasks.
-        tasks: Vec<Stale>,
-    },
-    /// A new one that uses nonces of the wallet up, and does nothing else. Its plan has no steps.
-    Fence {
-        /// What the run is.
-        header: Box<RunHeader>,
-        /// How many nonces nobody is known to have used, beside those of the pool.
-        window: u32,
-    },
-    /// Any of these, once the chain was read up to a fence.
-    FromChain {
-        /// Which.
-        begin: Box<Begin>,
-        /// What was read.
-        read: ChainRead,
-    },
-    /// One that is in the journal.
-    Resume {
-        /// Its id.
-        run: RunId,
-        /// The cap from now on, in wei; outer `None` keeps the one it had.
-        cap: Option<Option<Wei>>,
-        /// What the reader wishes besides. A run that has ended goes on if it is wished that
-        /// failed items are tried again and there is one.
-        wishes: Wishes,
-        /// What the reader answers for.
-        consent: Consent,
-    },
-}
-
-impl Begin {
-    /// The same, after what was read of the chain, if it was.
-    pub fn after(self, read: Option<ChainRead>) -> Self {
-        match read {
-            Some(read) => Self::FromChain { begin: Box::new(self), read },
-            None => self,
-        }
-    }
-}
-
-/// What the wallet did, as the chain says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainRead {
-    /// What it published for this run, and the journal does not know.
-    pub found: Vec<Found>,
-    /// The first nonce that was not read.
-    pub below: Nonce,
-}
-
-/// What only a reader can know, and answers for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Consent {
-    /// The other machine that holds the lane is gone for good.
-    pub take_over: bool,
-    /// Hashes of code that may be at the network's addresses, besides the recorded one.
-    pub code: Vec<B256>,
 }
 
 /// How a run was left.

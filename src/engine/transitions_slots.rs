@@ -183,9 +183,12 @@ impl Engine {
                 }
             }
             SlotVerdict::Mined(seq, receipt) => {
-                // Where the stream has passed, it is right, and a node on another branch is not.
-                let known = publication.mined();
-                if known.is_none_or(|(_, block, _)| !self.has_passed_height(block.number)) {
+                // Where the stream has passed, it is right, and a node on another branch is not: it
+                // has told of what was mined there, and of what it tells nothing was not.
+                let known = publication.mined().map(|(_, block, _)| block);
+                let told = receipt.status == ReceiptStatus::Ok && publication.is_logged(seq);
+                let passed = |block: BlockRef| self.has_passed_height(block.number);
+                if !known.is_some_and(passed) && !(told && passed(receipt.block)) {
                     self.note_receipt((slot, seq), owner, receipt, turn);
                 }
             }

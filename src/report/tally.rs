@@ -11,9 +11,7 @@ use crate::engine::{
     CancelScope, Event, Expansion, ItemEntry, ItemFate, RunHeader, RunOutcome, SlotEnd,
 };
 use crate::plan::{Schedule, StepRule};
-use crate::units::{
-    BlockRef, Call, PastPublication, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei,
-};
+use crate::units::{BlockRef, Call, Purpose, Round, Slot, StepName, TaskId, Timestamp, Wei};
 
 /// How many failures are kept in full; beyond, they are only counted.
 const FAILURES: usize = 1000;
@@ -356,26 +354,6 @@ impl Tally {
         self.reach(id, Reached::Published);
     }
 
-    /// A publication of a time that the journal does not know.
-    fn adopted(&mut self, id: TaskId, publication: &PastPublication, at: Timestamp) {
-        self.with(id, |task| {
-            task.payment = publication.payment;
-            task.expiry = Some(publication.expiry);
-            task.gas = task.gas.saturating_add(publication.gas_paid);
-        });
-        self.reach(id, Reached::Submitted);
-        self.published(id, publication.address, at);
-        self.money.gas = self.money.gas.saturating_add(publication.gas_paid);
-        let step = self.step(id.step);
-        step.gas = step.gas.saturating_add(publication.gas_paid);
-        self.adopted += 1;
-    }
-
-    /// How many tasks were found on the chain, published before this journal knew of them.
-    pub const fn adopted_count(&self) -> u64 {
-        self.adopted
-    }
-
     fn reach(&mut self, id: TaskId, now: Reached) {
         let Some(task) = self.open.get_mut(&id) else { return };
         task.now = task.now.max(now);
@@ -417,6 +395,7 @@ impl Tally {
     }
 }
 
+mod adopted;
 mod again;
 mod ends;
 

@@ -151,3 +151,42 @@ fn a_publication_that_the_stream_finds_in_another_block_than_a_view_did_gets_its
     world.check_books();
     assert_eq!(world.collected(), world.items());
 }
+
+/// Otherwise it would be taken for mined for ever: no rewind will name that block.
+#[test]
+fn a_view_behind_the_stream_on_a_branch_that_is_gone_mines_nothing() {
+    let mut world = World::new(24, Faults::none());
+    let signed = |event: &Event| {
+        if let Event::VersionSigned { slot, hash, .. } = event {
+            Some((*slot, *hash))
+        } else {
+            None
+        }
+    };
+    let read = |event: &Event| {
+        if let Event::LogsRead { to, .. } = event { Some(to.number) } else { None }
+    };
+    let (slot, hash) = loop {
+        assert!(world.step());
+        let passed = last(&world, read).is_some_and(|number| number >= GONE.number);
+        if let Some(found) = last(&world, signed).filter(|_| passed) {
+            break found;
+        }
+    };
+    let receipt = Receipt {
+        tx_hash: hash,
+        block: GONE,
+        gas_paid: Wei::from_u128(1),
+        published: Some(Address::repeat_byte(8)),
+        status: ReceiptStatus::Ok,
+    };
+    let (head, count) = (GONE, slot.nonce.0 + 1);
+    let view = LaneView { head, count, final_number: 0, final_count: 0, receipts: vec![receipt] };
+    world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
+    let mined = |event: &Event| matches!(event, Event::SlotMined { block: GONE, .. });
+    assert_eq!(world.count(mined), 0);
+    world.deliver(slot);
+    world.run();
+    world.check_books();
+    assert_eq!(world.collected(), world.items());
+}

@@ -32,7 +32,7 @@ fn what_was_published_is_adopted_and_everything_ends_as_it_would_have() {
 #[test]
 fn no_fault_pays_twice_for_a_run_whose_journal_is_lost_at_any_moment() {
     let mut adoptions = 0;
-    for seed in seeds(120, 20_000) {
+    for seed in seeds(50, 20_000) {
         let mut world = lost(seed, Faults::all(), seed * 37 % 700);
         let outcome = world.run();
         assert!(matches!(outcome, RunOutcome::Done | RunOutcome::Failed), "seed {seed}");
@@ -45,7 +45,7 @@ fn no_fault_pays_twice_for_a_run_whose_journal_is_lost_at_any_moment() {
 
 #[test]
 fn a_run_that_is_lost_twice_is_found_twice() {
-    for seed in seeds(20, 1_000) {
+    for seed in seeds(8, 1_000) {
         let mut world = lost(seed, Faults::all(), 200 + seed);
         for _ in 0..60 {
             world.step();

@@ -56,7 +56,7 @@ impl Part {
         match self {
             Self::Calm | Self::Stopped | Self::Deposit | Self::Reclaim | Self::Fence => 2,
             Self::Rough => 30,
-            Self::Retried => 46,
+            Self::Retried => 58,
             Self::Canceled => 18,
             Self::Expired => 4,
         }

@@ -96,8 +96,9 @@ impl Chain {
         self.blocks[0].at
     }
 
-    pub(super) fn tip(&self) -> BlockRef {
-        self.head().at
+    /// The newest block that stays.
+    pub(super) fn settled_block(&self) -> BlockRef {
+        self.blocks[self.final_height.min(self.blocks.len() - 1)].at
     }
 
     /// What the wallet has published in blocks that stay, with the tags of its configs.

@@ -223,7 +223,7 @@ impl World {
             payer: WALLET,
             cap: self.cap,
             started_at: Timestamp::from_millis(self.now),
-            start_block: if self.lost { self.chain.tip() } else { self.chain.genesis() },
+            start_block: if self.lost { self.chain.settled_block() } else { self.chain.genesis() },
             seed: 1,
             bundle: serde_json::Value::Null,
         }
