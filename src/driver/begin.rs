@@ -49,7 +49,7 @@ pub enum Begin {
     /// Any of these, once the chain was read up to a fence.
     FromChain {
         /// Which.
-        begin: Box<Begin>,
+        begin: Box<Self>,
         /// What was read.
         read: ChainRead,
     },

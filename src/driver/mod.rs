@@ -44,7 +44,7 @@ use crate::content::{Blobs, Content};
 use crate::engine::{Engine, Event, Input, RunHeader, RunOutcome, Wishes};
 use crate::plan::{Plan, RunFacts};
 use crate::store::{Journal, LaneKey, StoreError, WalletLock};
-use crate::units::{Nonce, Timestamp, Wei};
+use crate::units::{Nonce, RunId, Timestamp, Wei};
 
 pub use begin::{Begin, ChainRead, Consent};
 pub use clock::Clock;
@@ -296,19 +296,17 @@ impl Past {
         observers: &mut Vec<Observer<'_>>,
         disk: (Blobs, Outputs),
     ) -> Result<Self, DriverError> {
-        let (run, cap, wish, (wishes, consent)) = match begin {
-            Begin::Start(header) => return Ok(Self::fresh(header, plan, disk)),
+        let fresh = |header, wish| Ok(Self { wish, ..Self::fresh(header, plan, disk.clone()) });
+        let recorded = match begin {
+            Begin::Start(header) => return fresh(header, None),
             Begin::Deposit { header, account, amount } => {
-                let wish = Some(Input::Deposit { account, amount });
-                return Ok(Self { wish, ..Self::fresh(header, plan, disk) });
+                return fresh(header, Some(Input::Deposit { account, amount }));
             }
             Begin::Reclaim { header, tasks } => {
-                let wish = Some(Input::Reclaim { tasks });
-                return Ok(Self { wish, ..Self::fresh(header, plan, disk) });
+                return fresh(header, Some(Input::Reclaim { tasks }));
             }
             Begin::Fence { header, window } => {
-                let wish = Some(Input::Fences { count: window });
-                return Ok(Self { wish, ..Self::fresh(header, plan, disk) });
+                return fresh(header, Some(Input::Fences { count: window }));
             }
             Begin::FromChain { begin, read } => {
                 let past = Self::read(journal, plan, *begin, observers, disk)?;
@@ -324,6 +322,17 @@ impl Past {
                 (run, cap.map_or(Cap::Same, Cap::New), None, (wishes, consent))
             }
         };
+        Self::recorded(journal, plan, recorded, observers, disk)
+    }
+
+    /// A run of the journal, as its facts left it.
+    fn recorded<J: Journal>(
+        journal: &J,
+        plan: &Arc<Plan>,
+        (run, cap, wish, (wishes, consent)): (RunId, Cap, Option<Input>, (Wishes, Consent)),
+        observers: &mut Vec<Observer<'_>>,
+        disk: (Blobs, Outputs),
+    ) -> Result<Self, DriverError> {
         let loaded = journal.load(&run)?;
         if loaded.header.fingerprint != plan.fingerprint() {
             return Err(DriverError::OtherPlan);

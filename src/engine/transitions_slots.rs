@@ -188,7 +188,7 @@ impl Engine {
                 let known = publication.mined().map(|(_, block, _)| block);
                 let told = receipt.status == ReceiptStatus::Ok && publication.is_logged(seq);
                 let passed = |block: BlockRef| self.has_passed_height(block.number);
-                if !known.is_some_and(passed) && !(told && passed(receipt.block)) {
+                if !(known.is_some_and(passed) || (told && passed(receipt.block))) {
                     self.note_receipt((slot, seq), owner, receipt, turn);
                 }
             }

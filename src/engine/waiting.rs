@@ -218,6 +218,7 @@ fn broadcast(lane: &Lane, nonce: Nonce) -> Option<Effect> {
 }
 
 /// The task that a fact is about, if it may wait on another effect after it.
+#[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
 fn touched(event: &Event) -> Vec<TaskId> {
     match event {
         Event::ItemsRead { step, items } => {
@@ -284,6 +285,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
 }
 
 /// The slots that a fact is about, if they may be signed or sent after it.
+#[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
 fn touched_slots(event: &Event) -> Vec<Nonce> {
     match event {
         Event::LaneTaken { open, .. } => open.iter().map(|slot| slot.nonce).collect(),

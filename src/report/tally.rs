@@ -181,6 +181,7 @@ impl Tally {
     }
 
     /// Takes one event into account.
+    #[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
     pub fn apply(&mut self, fact: Fact<'_>) {
         let at = fact.at;
         match fact.event {

@@ -209,6 +209,7 @@ pub(super) fn changes<'a>(batch: &Batch<'a>) -> Result<Vec<Change<'a>>, Refusal>
 /// Bytes of the group that no event has named yet.
 type Unnamed<'a> = BTreeMap<(Slot, Seq), &'a SignedTx>;
 
+#[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
 fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change<'a>>, Refusal> {
     Ok(Some(match event {
         Event::RunStarted(header) => Change::Start(header),

@@ -13,7 +13,6 @@ use alloy::primitives::{Address, B256};
 
 use super::*;
 use crate::store::Refusal;
-use crate::units::RunId;
 use scene::Scene;
 use stage::{GENESIS, held};
 

@@ -10,7 +10,7 @@ use crate::pipeline::check::Setting;
 use crate::pipeline::{NoFiles, Pipeline, SourceText};
 use crate::plan::{Balances, GasPrices, Request, SourceEntry, Sources};
 use crate::store::MemoryJournal;
-use crate::units::{Network, RunId, SignedTx, Wei};
+use crate::units::{Network, SignedTx, Wei};
 
 /// A step over a list, one that takes its results as they come, and one that waits for all.
 const THREE_STEPS: &str = "version: 1
