@@ -19,6 +19,9 @@ const FIRST_WINDOW: u32 = 16;
 /// vouches for pools that say what they do not take, so their yes is enough.
 const SILENT_WINDOW: u32 = 32;
 
+/// So many slots are always worth an exchange of their own.
+const WORTH_AN_EXCHANGE: usize = 64;
+
 /// The slots of one wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lane {
@@ -98,7 +101,7 @@ impl Lane {
     /// Whether so many slots may be opened that it is worth an exchange. While it is almost full,
     /// what comes next waits for all that is in the pools, and can be sent with others.
     pub(super) fn has_much_room(&self) -> bool {
-        let least = (self.window as usize / 4).max(1);
+        let least = (self.window as usize / 4).clamp(1, WORTH_AN_EXCHANGE);
         self.has_room() && self.pending.len() + least <= self.window as usize
     }
 

@@ -60,8 +60,12 @@ pub(crate) fn seed() -> u64 {
     given.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 16)
 }
 
-/// How many cases: `few` per change, `many` under `LONG=1`.
+/// How many cases: `few` per change, `many` under `LONG=1`; or so many as `CASES` says.
 pub(crate) fn count(few: u64, many: u64) -> u64 {
+    let given = std::env::var_os("CASES").and_then(|text| text.to_str()?.parse().ok());
+    if let Some(cases) = given {
+        return cases;
+    }
     if std::env::var_os("LONG").is_some() { many } else { few }
 }
 
