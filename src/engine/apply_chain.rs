@@ -44,6 +44,7 @@ impl Engine {
                 call: Call::NoOp,
                 withdrawn: None,
                 fees: newest.unwrap_or_default(),
+                quoted_at: None,
                 versions,
                 sends: 0,
                 unexplained: 0,

@@ -37,6 +37,7 @@ impl Engine {
             call: call.clone(),
             withdrawn: None,
             fees,
+            quoted_at: None,
             versions: Vec::new(),
             sends: 0,
             unexplained: 0,
@@ -78,6 +79,7 @@ impl Engine {
     pub(super) fn version_wanted(&mut self, nonce: Nonce, call: &Call, fees: Fees) {
         let Some(lane) = &mut self.lane else { return };
         let Some(before) = lane.slots.get(&nonce).map(Publication::gas_ceiling) else { return };
+        let quoted_at = self.survey.as_ref().map(|(at, _)| *at);
         lane.change(nonce, |publication| {
             if *call == Call::NoOp {
                 let from = publication.next_seq();
@@ -86,6 +88,7 @@ impl Engine {
                 publication.call = call.clone();
             }
             publication.fees = fees;
+            publication.quoted_at = quoted_at;
             publication.state = PublicationState::Reserved;
         });
         let after = lane.slots.get(&nonce).map_or(before, Publication::gas_ceiling);
@@ -153,10 +156,18 @@ impl Engine {
         self.timers.set(timer, again_at);
     }
 
-    /// The wait of a slot is over: the same bytes go again.
+    /// The wait of a slot is over: the same bytes go again. If it holds up its lane, a pool may have
+    /// lost it, and then not it alone: all that waits behind it goes again too.
     pub(super) fn send_again(&mut self, nonce: Nonce, at: Timestamp) {
         let Some(lane) = &mut self.lane else { return };
         let head_of_line = lane.lowest_pending() == Some(nonce);
+        let cooling =
+            lane.slots.get(&nonce).is_some_and(|slot| slot.state == PublicationState::Cooling);
+        if head_of_line && !cooling {
+            for held in lane.held_above(nonce) {
+                lane.change(held, |publication| publication.state = PublicationState::Signed);
+            }
+        }
         let slot = lane.slot(nonce);
         lane.view_wanted |= head_of_line;
         lane.change(nonce, |publication| match publication.state {

@@ -169,6 +169,12 @@ impl Lane {
         self.unsigned.iter().copied()
     }
 
+    /// Slots above one whose bytes a node has, as far as anyone said.
+    pub(super) fn held_above(&self, nonce: Nonce) -> Vec<Nonce> {
+        let above = self.pending.range(nonce.next()..).copied();
+        above.filter(|nonce| self.slots[nonce].state == PublicationState::Held).collect()
+    }
+
     /// The lowest slot that is not mined.
     pub(super) fn lowest_pending(&self) -> Option<Nonce> {
         self.pending.first().copied()
@@ -268,6 +274,7 @@ mod tests {
             call: Call::NoOp,
             withdrawn: None,
             fees,
+            quoted_at: None,
             versions: Vec::new(),
             sends: 0,
             unexplained: 0,

@@ -24,6 +24,8 @@ pub(super) struct Publication {
     pub withdrawn: Option<Seq>,
     /// The gas and fees of the newest version.
     pub fees: Fees,
+    /// When the market was asked by which a further version's fees were chosen; `None` for the first.
+    pub quoted_at: Option<Timestamp>,
     /// Every version that was signed, oldest first.
     pub versions: Vec<(Seq, B256)>,
     /// How often bytes of it were sent.

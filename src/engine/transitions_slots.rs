@@ -72,8 +72,12 @@ impl Engine {
     /// Raises the fees of a slot if it holds up its lane and the market asks for more, or if a
     /// node has just refused them.
     pub(super) fn consider_bump(&mut self, nonce: Nonce, refused: bool, turn: &mut Turn) {
-        let (Some(lane), Some((_, survey))) = (&self.lane, &self.survey) else { return };
+        let (Some(lane), Some((quoted_at, survey))) = (&self.lane, &self.survey) else { return };
         let Some(publication) = lane.slots.get(&nonce) else { return };
+        // What a node refuses again wants another look at the market, not a further step alone.
+        if refused && publication.quoted_at == Some(*quoted_at) {
+            return;
+        }
         let bumpable = lane.lowest_pending() == Some(nonce)
             && publication.state == PublicationState::Held
             && publication.versions.len() < MOST_VERSIONS

@@ -313,6 +313,9 @@ impl Reading<'_> {
         if others > 0 {
             lines.push(format!("{others} of other runs: left alone"));
         }
+        if !found.is_empty() {
+            lines.push("What is found is adopted by its task, and not published again.".into());
+        }
         self.settings.ui.say(&lines.join("\n"));
     }
 }

@@ -336,3 +336,51 @@ fn a_deposit_that_the_wallet_does_not_hold_is_never_signed() {
     assert_eq!(world.run(), RunOutcome::PausedFunds);
     assert_eq!(world.transactions(), 0);
 }
+
+/// A node that was started anew has lost the whole line, not its head alone.
+#[test]
+fn what_holds_up_its_lane_is_sent_again_with_all_that_waits_behind_it() {
+    let mut world = World::new(5, Faults::none());
+    world.chain.stands = true;
+    let sent = |world: &World| {
+        let mut sent = std::collections::BTreeMap::new();
+        for (_, event) in &world.journal {
+            let Event::Sent { sends, .. } = event else { continue };
+            sends.iter().for_each(|note| *sent.entry(note.nonce).or_insert(0) += 1);
+        }
+        sent
+    };
+    let looked = |event: &Event| matches!(event, Event::Due { timers } if timers.iter().any(|t| matches!(t, Timer::Bump(_))));
+    while world.count(looked) == 0 {
+        assert!(world.step());
+    }
+    let before = sent(&world);
+    assert!(before.len() > 3 && before.values().all(|count| *count == 1), "{before:?}");
+    for _ in 0..40 {
+        world.step();
+    }
+    let after = sent(&world);
+    assert!(before.keys().all(|nonce| after[nonce] == 2), "{after:?}");
+}
+
+#[test]
+fn a_slot_that_is_refused_for_its_fee_is_raised_once_for_each_look_at_the_market() {
+    let mut world = World::new(6, Faults::none());
+    world.every_reply = Some(SendOutcome::TooCheap);
+    let mut raised = std::collections::BTreeMap::new();
+    for _ in 0..600 {
+        world.step();
+    }
+    let mut most = 0;
+    for (_, event) in &world.journal {
+        if let Event::Surveyed(_) = event {
+            raised.clear();
+        }
+        if let Event::VersionWanted { slot, .. } = event {
+            let count = raised.entry(*slot).or_insert(0);
+            *count += 1;
+            most = most.max(*count);
+        }
+    }
+    assert_eq!(most, 1);
+}

@@ -69,6 +69,8 @@ pub(in super::super) struct Chain {
     pub wallet: Wei,
     /// A nonce that a stranger uses.
     pub steal_nonce: Option<u64>,
+    /// Blocks are empty.
+    pub stands: bool,
     /// Nobody responds to these.
     pub silent_items: Vec<TaskId>,
     /// A stranger confirms the responses to these.
@@ -87,6 +89,7 @@ impl Chain {
             price: 1,
             wallet: Wei::from_u128(VAULT),
             steal_nonce: None,
+            stands: false,
             silent_items: Vec::new(),
             confirmed_by_others: Vec::new(),
         }
@@ -174,7 +177,9 @@ impl Chain {
         let number = self.head().at.number + 1;
         let time = now_s.max(self.head().time + 1);
         self.blocks.push(Block { at: block_at(number, dice.below(u64::MAX)), time });
-        while let Some(tx) = self.pick(self.count(), dice) {
+        while !self.stands
+            && let Some(tx) = self.pick(self.count(), dice)
+        {
             self.execute(tx);
             if dice.below(4) == 0 {
                 break;
