@@ -19,7 +19,7 @@ const ROWS: usize = 120;
 pub(super) struct Lab {
     _node: Anvil,
     _pins: Program,
-    _providers: Program,
+    providers: Option<Program>,
     pub(super) rpc: String,
     pub(super) pins_url: String,
     ready: Value,
@@ -48,7 +48,12 @@ impl Lab {
         providers.args([rpc.clone(), format!("{pins_url}/file/create"), "3".into()]);
         let providers = Program::start(&mut providers);
         let ready = providers.json();
-        Self { _node: node, _pins: pins, _providers: providers, rpc, pins_url, ready }
+        Self { _node: node, _pins: pins, providers: Some(providers), rpc, pins_url, ready }
+    }
+
+    /// Sends the providers home: what is published from now on is somebody else's to work on.
+    pub(super) fn dismiss_providers(&mut self) {
+        self.providers = None;
     }
 
     pub(super) fn get(&self, name: &str) -> String {

@@ -27,6 +27,7 @@ mod model;
 mod money;
 mod only;
 mod reclaim;
+mod reorgs;
 mod runs;
 mod saved_plans;
 mod streams;

@@ -17,15 +17,15 @@ pub(crate) fn split(url: &str) -> (&str, &str) {
 }
 
 /// One exchange on a connection of its own.
-fn exchange(url: &str, body: Option<&[u8]>) -> (u16, Vec<u8>) {
+fn exchange(url: &str, body: Option<(&str, &[u8])>) -> (u16, Vec<u8>) {
     let (host, path) = split(url);
     let mut stream = TcpStream::connect(host).unwrap_or_else(|e| panic!("{host}: {e}"));
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let method = if body.is_some() { "POST" } else { "GET" };
-    let body = body.unwrap_or_default();
+    let (kind, body) = body.unwrap_or_default();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
@@ -64,8 +64,18 @@ pub(crate) fn get(url: &str) -> Vec<u8> {
 
 /// Posts JSON and reads JSON.
 pub(crate) fn post(url: &str, body: &Value) -> Value {
-    let (status, reply) = exchange(url, Some(body.to_string().as_bytes()));
+    let (status, reply) = exchange(url, Some(("application/json", body.to_string().as_bytes())));
     serde_json::from_slice(&reply).unwrap_or_else(|error| {
         panic!("{url}: {status}, {error}: {}", String::from_utf8_lossy(&reply))
     })
+}
+
+/// Uploads a file to a pin service; the URL that it gives.
+pub(crate) fn pin(url: &str, file: &[u8]) -> String {
+    let head = "--part\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".as_bytes();
+    let body = [head, file, b"\r\n--part--\r\n"].concat();
+    let (status, reply) = exchange(url, Some(("multipart/form-data; boundary=part", &body)));
+    assert_eq!(status, 201, "{url}: {}", String::from_utf8_lossy(&reply));
+    let reply: Value = serde_json::from_slice(&reply).unwrap();
+    reply["link"].as_str().unwrap().to_owned()
 }

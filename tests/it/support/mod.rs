@@ -10,7 +10,7 @@ pub(crate) mod lab;
 pub(crate) mod oracle;
 pub(crate) mod proxy;
 
-mod http;
+pub(crate) mod http;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

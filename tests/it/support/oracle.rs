@@ -46,7 +46,7 @@ impl Oracle {
     }
 
     /// Asks many things; the replies are in the order of the requests.
-    fn ask_all(&self, asks: &[(&str, Value)]) -> Vec<Value> {
+    pub(crate) fn ask_all(&self, asks: &[(&str, Value)]) -> Vec<Value> {
         let mut replies = Vec::with_capacity(asks.len());
         for chunk in asks.chunks(BATCH) {
             let body = chunk.iter().enumerate().map(|(id, (method, params))| {
@@ -148,22 +148,8 @@ impl Oracle {
     ) {
         let signer: PrivateKeySigner = key.parse().unwrap();
         let first = self.money(&[signer.address()])[0].count;
-        let sign = |((to, input, value), nonce): ((Address, Vec<u8>, U256), u64)| {
-            let tx = TxEip1559 {
-                chain_id: 31_337,
-                nonce,
-                gas_limit: 2_000_000,
-                max_fee_per_gas: 100_000_000_000,
-                max_priority_fee_per_gas: 1_000_000_000,
-                to: TxKind::Call(to),
-                value,
-                input: input.into(),
-                ..TxEip1559::default()
-            };
-            let signature = signer.sign_hash_sync(&tx.signature_hash()).unwrap();
-            let raw = TxEnvelope::from(tx.into_signed(signature)).encoded_2718();
-            ("eth_sendRawTransaction", json!([Bytes::from(raw)]))
-        };
+        let sign =
+            |(call, nonce)| ("eth_sendRawTransaction", json!([signed(&signer, nonce, call)]));
         let asks: Vec<_> = calls.into_iter().zip(first..).map(sign).collect();
         // No more at once than a pool keeps of one account.
         asks.chunks(16).for_each(|few| drop(self.ask_all(few)));
@@ -183,6 +169,27 @@ impl Oracle {
         let ours = txs.iter().filter(|tx| sender(tx) == wallet);
         ours.map(|tx| tx["input"].as_str().unwrap().parse().unwrap()).collect()
     }
+}
+
+/// The bytes of a transaction of the account of `signer`.
+pub(crate) fn signed(
+    signer: &PrivateKeySigner,
+    nonce: u64,
+    (to, input, value): (Address, Vec<u8>, U256),
+) -> Bytes {
+    let tx = TxEip1559 {
+        chain_id: 31_337,
+        nonce,
+        gas_limit: 2_000_000,
+        max_fee_per_gas: 100_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: TxKind::Call(to),
+        value,
+        input: input.into(),
+        ..TxEip1559::default()
+    };
+    let signature = signer.sign_hash_sync(&tx.signature_hash()).unwrap();
+    TxEnvelope::from(tx.into_signed(signature)).encoded_2718().into()
 }
 
 fn sender(tx: &Value) -> Address {
