@@ -18,7 +18,7 @@ use super::reading::{
     ask_replay, ask_transaction, header_in, number_in, some_header,
 };
 use super::reverts;
-use super::rpc::{Ask, Endpoint, Reply, take};
+use super::rpc::{Ask, Endpoint, Reply, is_definite, take};
 use crate::units::{BlockRef, LaneView, Receipt, ReceiptStatus, Revert};
 
 #[cfg(test)]
@@ -144,13 +144,16 @@ async fn counts_and_blocks(
         .filter(|raw| !succeeded(raw) || raw.effective_gas_price.is_none())
         .map(|raw| raw.transaction_hash)
         .collect();
-    let mut asks = vec![ask_count(question.wallet, at_head)];
-    asks.push(ask_count(question.wallet, At::Number(final_number)));
+    // A block that is gone by now is asked for once: what comes next begins with another head.
+    let mut asks = vec![ask_count(question.wallet, at_head).or_refused()];
+    asks.push(ask_count(question.wallet, At::Number(final_number)).or_refused());
     asks.extend(heights.iter().map(|number| ask_header(*number)));
     asks.extend(unclear.iter().map(|hash| ask_transaction(*hash)));
     asks.push(ask_header(head.number));
     let replies = endpoint.read(&asks).await?;
-    if let Err(Fault::Refused { .. }) = &replies[0] {
+    if let Err(fault @ Fault::Refused { .. }) = &replies[0]
+        && is_definite(fault)
+    {
         // EIP-1898 is refused: from now on by number, which the second look at the head backs up.
         if endpoint.pin_by_number() {
             return Ok(Err(Fault::Inconsistent { about: "how a block is named" }));

@@ -242,3 +242,15 @@ async fn a_shallow_finality_waits_for_its_second_look_on_a_standing_chain() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(ask(&node, &[], &finality).await.unwrap().final_number, 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_gone_is_not_asked_about_again() {
+    let node = ScriptedNode::at(10);
+    node.facts().counts.insert(0, 3);
+    node.twist([Twist::Honest, Twist::Refuse("eth_getTransactionCount", -32000, "unknown block")]);
+    assert_eq!(look_at(&node, &[]).await.unwrap().count, 3);
+    let firsts: Vec<String> =
+        node.facts().packets.iter().map(|methods| methods[0].clone()).collect();
+    let (head, count) = ("eth_getBlockByNumber", "eth_getTransactionCount");
+    assert_eq!(firsts, [head, count, head, count]);
+}
