@@ -103,6 +103,23 @@ pub enum ChainError {
     },
 }
 
+impl Fault {
+    /// Whether a smaller question may be answered.
+    pub(super) const fn is_too_much(&self) -> bool {
+        match self {
+            Self::TooLarge | Self::Refused { .. } => true,
+            Self::Status { status, .. } => *status == 413,
+            Self::Connect
+            | Self::Silence
+            | Self::NotJsonRpc
+            | Self::Missing
+            | Self::Malformed { .. }
+            | Self::Behind { .. }
+            | Self::Inconsistent { .. } => false,
+        }
+    }
+}
+
 impl ChainError {
     /// What the reader can do, in one line.
     pub fn hint(&self) -> &'static str {

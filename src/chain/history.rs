@@ -107,18 +107,7 @@ async fn logged(
             Ok(hashes) => return Ok(Some(hashes)),
             Err(fault) => fault,
         };
-        let too_much = match &fault {
-            Fault::TooLarge | Fault::Refused { .. } => true,
-            Fault::Status { status, .. } => *status == 413,
-            Fault::Connect
-            | Fault::Silence
-            | Fault::NotJsonRpc
-            | Fault::Missing
-            | Fault::Malformed { .. }
-            | Fault::Behind { .. }
-            | Fault::Inconsistent { .. } => false,
-        };
-        if too_much && from < to {
+        if fault.is_too_much() && from < to {
             return Ok(None);
         }
         tried += 1;

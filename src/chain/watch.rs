@@ -248,17 +248,7 @@ impl Watcher {
         endpoint: &Endpoint,
         fault: Fault,
     ) -> Result<Option<LogRead>, ChainError> {
-        let too_much = match &fault {
-            Fault::TooLarge | Fault::Refused { .. } => true,
-            Fault::Status { status, .. } => *status == 413,
-            Fault::Connect
-            | Fault::Silence
-            | Fault::NotJsonRpc
-            | Fault::Missing
-            | Fault::Malformed { .. }
-            | Fault::Behind { .. }
-            | Fault::Inconsistent { .. } => false,
-        };
+        let too_much = fault.is_too_much();
         let can_halve = self.width > 1;
         if can_halve && (too_much || fault == Fault::Silence) {
             self.width = (self.width / 2).max(1);

@@ -63,21 +63,38 @@ impl Errand<'_> {
             seed,
         }
         .header();
+        let begun = begin(header.clone());
+        let (finish, history) = Self { settings, connection, state, signer, found }
+            .conducted(header, lock, begun)
+            .await?;
+        Ok((run, finish, history))
+    }
+
+    /// Conducts it, as new or as far as it is.
+    ///
+    /// # Errors
+    /// As [`Conduct::quietly`].
+    pub(super) async fn conducted(
+        self,
+        header: Box<RunHeader>,
+        lock: WalletLock,
+        begin: Begin,
+    ) -> Result<(Finish, History), Failure> {
+        let Self { settings, connection, state, .. } = self;
         let conduct = Conduct {
             settings,
             connection,
             state,
-            run: run.clone(),
+            run: header.run.clone(),
             facts: facts(&header),
-            begin: begin(header),
+            begin,
             lock,
             manner: Manner::silent(settings.show),
             gas: Vec::new(),
             detach: false,
             timeout: None,
-            plan: Arc::new(plan),
+            plan: Arc::new(Plan::without_steps(&connection.network)),
         };
-        let (finish, history) = conduct.quietly().await?;
-        Ok((run, finish, history))
+        conduct.quietly().await
     }
 }

@@ -106,7 +106,9 @@ pub fn of_driver(error: &DriverError) -> Failure {
         )
         | DriverError::Items { .. } => (Exit::Unexpected, None),
         DriverError::WalletMoved { .. } => (Exit::Guard, Some(Code::E0913)),
-        DriverError::BytesLost { .. } => (Exit::Guard, Some(Code::E0914)),
+        DriverError::BytesLost { .. } | DriverError::Fenced { .. } => {
+            (Exit::Guard, Some(Code::E0914))
+        }
         DriverError::LaneHeld { .. } => (Exit::Locked, None),
         DriverError::OtherChain { .. } | DriverError::CodeChanged { .. } => {
             (Exit::Guard, Some(Code::E0912))

@@ -2,6 +2,7 @@
 
 mod coming;
 mod from_chain;
+mod left;
 
 use std::sync::Arc;
 

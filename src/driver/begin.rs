@@ -43,8 +43,10 @@ pub enum Begin {
     Fence {
         /// What the run is.
         header: Box<RunHeader>,
-        /// How many nonces nobody is known to have used, beside those of the pool.
+        /// How many nonces, beside those that something unknown has used.
         window: u32,
+        /// What the reader answers for.
+        consent: Consent,
     },
     /// Any of these, once the chain was read up to a fence.
     FromChain {

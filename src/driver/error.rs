@@ -45,6 +45,12 @@ pub enum DriverError {
         /// What they were signed for.
         slot: Slot,
     },
+    /// A fence has taken a nonce that the run had bound and signed nothing for (exit 9).
+    #[error("nonce {} of wallet {} was taken by a fence that is not final", .slot.nonce, .slot.wallet)]
+    Fenced {
+        /// The slot.
+        slot: Slot,
+    },
     /// Another run has bound a nonce and signed nothing for it yet: whatever comes after it would
     /// wait for ever (exit 75).
     #[error("run {run} holds nonce {nonce} of the wallet and has not signed it")]
@@ -123,6 +129,10 @@ impl DriverError {
             Self::BytesLost { .. } => {
                 Some("put a copy of `.ogflow` back that is whole; nothing was published".into())
             }
+            Self::Fenced { .. } => Some(
+                "`ogflow resume RUN --from-chain` was stopped on its way: the same command goes on"
+                    .into(),
+            ),
             Self::LaneHeld { run, .. } => {
                 Some(format!("run `ogflow resume {run}` first: it goes on where it stopped"))
             }

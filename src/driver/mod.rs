@@ -146,14 +146,16 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     preflight::same_machine(&lane, &past.consent)?;
     let stand = past.stand();
     let footing = preflight::footing(chain.as_ref(), header, (&lane, stand)).await?;
-    if let Some((run, nonce)) = lane.unsigned.as_ref().filter(|_| stand != Stand::Fence) {
+    let fences = matches!(stand, Stand::Fence | Stand::Fencing);
+    if let Some((run, nonce)) = lane.unsigned.as_ref().filter(|_| !fences) {
         return Err(DriverError::LaneHeld { run: run.clone(), nonce: *nonce });
     }
     // A fence is there for what an old copy of a database does not know.
-    if let Some((lock, database)) = drive.mark.as_ref().filter(|_| stand != Stand::Fence) {
+    if let Some((lock, database)) = drive.mark.as_ref().filter(|_| !fences) {
         lock.check(database, lane.next_nonce)?;
     }
-    let Footing { next_nonce, foreign, used } = footing;
+    let Footing { next_nonce, foreign } = footing;
+    let marked = drive.mark.as_ref().map_or(Nonce(0), |(lock, database)| lock.marked(database));
     let epoch = lane.epoch + 1;
     let first = match past.resume {
         Some((cap, wishes)) => Input::Resume { epoch, cap, wishes },
@@ -162,10 +164,14 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     let taken = Input::Lane { wallet: header.signer, next_nonce, open: lane.open, foreign };
     let mut inputs = vec![first, taken];
     inputs.extend(accepted.map(|code| Input::CodeAccepted { code }));
-    inputs.extend(match past.wish {
-        Some(Input::Fences { count }) => Some(Input::Fences { count: count.saturating_add(used) }),
+    inputs.extend(past.wish.map(|wish| match wish {
+        // As far as this database, of which this may be an old copy, once had bound.
+        Input::Fences { count } => {
+            let behind = u32::try_from(marked.0.saturating_sub(next_nonce.0)).unwrap_or(u32::MAX);
+            Input::Fences { count: count.max(behind) }
+        }
         wish => wish,
-    });
+    }));
     let crew = Crew {
         chain,
         content,
@@ -268,11 +274,12 @@ impl Cap {
 impl Past {
     /// Where it stands in its wallet's lane.
     fn stand(&self) -> Stand {
-        let fences = matches!(self.wish, Some(Input::Fences { .. }));
-        match self.read_below.or_else(|| self.engine.lane_began()) {
-            _ if fences => Stand::Fence,
-            Some(began) => Stand::Resumed(began),
-            None => Stand::New,
+        match (self.read_below, self.engine.lane_began()) {
+            (Some(below), _) => Stand::Read(below),
+            (None, Some(_)) if self.engine.is_fencing() => Stand::Fencing,
+            (None, Some(began)) => Stand::Resumed(began),
+            (None, None) if matches!(self.wish, Some(Input::Fences { .. })) => Stand::Fence,
+            (None, None) => Stand::New,
         }
     }
 
@@ -305,8 +312,10 @@ impl Past {
             Begin::Reclaim { header, tasks } => {
                 return fresh(header, Some(Input::Reclaim { tasks }));
             }
-            Begin::Fence { header, window } => {
-                return fresh(header, Some(Input::Fences { count: window }));
+            Begin::Fence { header, window, consent } => {
+                let past: Result<Self, DriverError> =
+                    fresh(header, Some(Input::Fences { count: window }));
+                return past.map(|past| Self { consent, ..past });
             }
             Begin::FromChain { begin, read } => {
                 let past = Self::read(journal, plan, *begin, observers, disk)?;

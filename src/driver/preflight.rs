@@ -279,8 +279,12 @@ pub enum Stand {
     New,
     /// It has not begun, and is there to use up what may be unknown.
     Fence,
+    /// It has begun to.
+    Fencing,
     /// This is the first nonce that it could have bound.
     Resumed(Nonce),
+    /// All that the wallet did below this nonce was read from the chain just now.
+    Read(Nonce),
 }
 
 /// Where a run takes up its wallet's lane.
@@ -290,15 +294,6 @@ pub struct Footing {
     pub next_nonce: Nonce,
     /// A nonce that something outside the journal has used since the run began.
     pub foreign: Option<Nonce>,
-    /// How many nonces from `next_nonce` on are used, or promised in a pool; nothing but before a
-    /// fence.
-    pub used: u32,
-}
-
-impl Footing {
-    const fn at(next_nonce: Nonce) -> Self {
-        Self { next_nonce, foreign: None, used: 0 }
-    }
 }
 
 /// Finds out where a lane goes on.
@@ -317,29 +312,33 @@ pub async fn footing<C: Chain>(
 ) -> Result<Footing, DriverError> {
     let wallet = chain.wallet_of(header.signer).await?;
     let (known, latest, pending) = (lane.next_nonce, wallet.latest, wallet.pending);
-    let moved = latest > known.0 || pending > known.0;
+    let moved = |from: Nonce| latest > from.0 || pending > from.0;
+    let at = |next_nonce| Ok(Footing { next_nonce, foreign: None });
     match stand {
         Stand::Resumed(began) => {
             let before = lane.last_foreign.filter(|nonce| *nonce >= began);
-            let foreign = if moved { Some(known) } else { before };
-            Ok(Footing { foreign, ..Footing::at(known) })
+            let foreign = if moved(known) { Some(known) } else { before };
+            Ok(Footing { next_nonce: known, foreign })
         }
-        Stand::New | Stand::Fence if !moved => Ok(Footing::at(known)),
+        Stand::Read(below) => {
+            let next_nonce = known.max(below);
+            let foreign = moved(next_nonce).then_some(next_nonce);
+            Ok(Footing { next_nonce, foreign })
+        }
+        Stand::Fencing => at(known),
+        Stand::New | Stand::Fence if !moved(known) => at(known),
         Stand::New => {
             let settled = lane.open.is_empty() && pending <= latest;
             let view = chain.view(header.signer, Vec::new()).await?;
             if settled && view.count == latest && view.final_count == latest {
-                return Ok(Footing::at(Nonce(latest)));
+                return at(Nonce(latest));
             }
             Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending })
         }
-        Stand::Fence => {
+        Stand::Fence if lane.open.is_empty() => {
             let view = chain.view(header.signer, Vec::new()).await?;
-            let free = if lane.open.is_empty() { view.final_count } else { known.0 };
-            let next_nonce = known.max(Nonce(free));
-            let used = latest.max(pending).saturating_sub(next_nonce.0);
-            let used = u32::try_from(used).unwrap_or(u32::MAX);
-            Ok(Footing { used, ..Footing::at(next_nonce) })
+            at(known.max(Nonce(view.final_count)))
         }
+        Stand::Fence => at(known),
     }
 }

@@ -83,7 +83,14 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
     /// The bytes of every version that may still be sent are there. Those of a slot that another run
     /// saw to its end are not wanted any more.
     fn has_all_bytes(&self) -> Result<(), DriverError> {
-        let Some(lane) = self.engine.header().map(LaneKey::of) else { return Ok(()) };
+        let Some(header) = self.engine.header() else { return Ok(()) };
+        let lane = LaneKey::of(header);
+        for nonce in self.engine.unsigned_slots() {
+            let slot = Slot { wallet: header.signer, nonce };
+            if self.performer.holds(&(slot, Seq(0))) {
+                return Err(DriverError::Fenced { slot });
+            }
+        }
         for version in self.engine.open_versions() {
             let (slot, _) = version;
             if !self.performer.holds(&version) && !self.journal.is_final(&lane, slot.nonce)? {
@@ -97,9 +104,7 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
     pub(super) async fn run(mut self, inputs: Vec<Input>) -> Result<Finish, DriverError> {
         let now = self.clock.now();
         let mut group = Group::default();
-        for input in inputs {
-            group.events.extend(self.engine.handle(input, now));
-        }
+        group.events.extend(self.engine.handle_all(inputs, now));
         self.keep(group, now)?;
         self.has_all_bytes()?;
         // What the journal left open is waited on as much as what has just begun.

@@ -95,7 +95,7 @@ impl Engine {
         self.drain.is_none()
             && !self.cancel.stops_publishing()
             && !self.over_budget
-            && self.lane.as_ref().is_some_and(|lane| !lane.quarantined)
+            && self.lane.as_ref().is_some_and(|lane| !lane.is_quarantined())
     }
 
     /// Whether nothing is left but what the balances do not allow.

@@ -5,17 +5,21 @@
 //! if the log stream had just told of it, and is read directly for what came before. Without a tag
 //! the config itself is compared: equal items are interchangeable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use alloy::primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Nonce, PastPublication, TaskId, TaskKey, Timestamp};
+use crate::units::{Cid, Nonce, PastPublication, Round, TaskId, TaskKey, Timestamp};
 
-use super::task::{Published, Task, TaskState};
-use super::{Engine, Event, Timer, Turn};
+use super::task::{LastClosed, Published, Task, TaskState};
+use super::{Engine, Event, FailReason, Timer, Turn};
 
 /// How many publications one fact names at most.
 const CHUNK: usize = 256;
+/// How many rounds of a task are looked for: between two that were published there may be some that
+/// left nothing on the chain.
+const ROUNDS: u32 = 32;
 
 /// A publication of the wallet, and which task it is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +36,8 @@ pub(super) struct Finds {
     by_key: BTreeMap<TaskKey, PastPublication>,
     /// Those without a tag, by config; the last is the oldest.
     by_config: BTreeMap<String, Vec<PastPublication>>,
+    /// The transactions of those that tasks have got.
+    given: BTreeSet<B256>,
 }
 
 impl Finds {
@@ -39,15 +45,19 @@ impl Finds {
         self.by_key.is_empty() && self.by_config.is_empty()
     }
 
-    /// Remembers publications. Of two with one tag the first counts: it is the one that was meant.
+    /// Remembers publications that no task has got. Of two with one tag the first counts: it is the
+    /// one that was meant.
     pub(super) fn add(&mut self, found: &[Found]) {
         for Found { key, publication } in found {
+            if self.given.contains(&publication.tx_hash) {
+                continue;
+            }
             match key {
                 Some(key) => {
                     self.by_key.entry(*key).or_insert_with(|| publication.clone());
                 }
                 None => {
-                    let same = self.by_config.entry(publication.config.clone()).or_default();
+                    let same = self.by_config.entry(config_of(&publication.config)).or_default();
                     if same.iter().all(|known| known.tx_hash != publication.tx_hash) {
                         same.insert(0, publication.clone());
                     }
@@ -56,22 +66,30 @@ impl Finds {
         }
     }
 
-    fn find(&self, key: TaskKey, state: &TaskState) -> Option<&PastPublication> {
-        self.by_key.get(&key).or_else(|| {
-            let TaskState::Ready { url } = state else { return None };
-            self.by_config.get(url)?.last()
-        })
-    }
-
-    fn remove(&mut self, key: TaskKey, publication: &PastPublication) {
+    fn give(&mut self, key: TaskKey, publication: &PastPublication) {
+        self.given.insert(publication.tx_hash);
         self.by_key.remove(&key);
-        if let Some(same) = self.by_config.get_mut(&publication.config) {
+        let config = config_of(&publication.config);
+        if let Some(same) = self.by_config.get_mut(&config) {
             same.retain(|known| known.tx_hash != publication.tx_hash);
             if same.is_empty() {
-                self.by_config.remove(&publication.config);
+                self.by_config.remove(&config);
             }
         }
     }
+}
+
+/// What two URLs of one config have in common: the content id, whatever the gateway.
+fn config_of(url: &str) -> String {
+    let id = url.parse().ok().and_then(|url| Cid::in_url(&url));
+    id.map_or_else(|| url.to_owned(), |id| id.to_string())
+}
+
+/// A publication of a task's present round, or of a later one.
+struct Find {
+    round: Round,
+    key: TaskKey,
+    publication: PastPublication,
 }
 
 impl Engine {
@@ -88,15 +106,43 @@ impl Engine {
         live.into_iter().for_each(|id| self.adopt(id, turn));
     }
 
-    /// Adopts the publication of a task's present round, if there is one that it does not know.
+    /// Adopts the publications of a task that it does not know, oldest round first. A later round
+    /// was opened once the one before it was closed for good, whatever is known of that here.
     pub(super) fn adopt(&mut self, id: TaskId, turn: &mut Turn) {
-        if self.finds.is_empty() {
-            return;
+        while let Some(Find { round, key, publication }) = self.find(id) {
+            if self.tasks.get(id).is_some_and(|task| task.round < round) {
+                let (payment, not_before) = (publication.payment, turn.now);
+                let after = FailReason::PublishError("the chain shows a later round".into());
+                let opened = Event::RoundOpened { task: id, round, after, payment, not_before };
+                self.emit(turn, opened);
+            }
+            self.emit(turn, Event::TaskAdopted { task: id, key, publication });
         }
-        let Some(task) = self.tasks.get(id).filter(|task| !task.is_open()) else { return };
-        let Some(key) = self.key_for(id) else { return };
-        let Some(publication) = self.finds.find(key, &task.state).cloned() else { return };
-        self.emit(turn, Event::TaskAdopted { task: id, key, publication });
+    }
+
+    fn find(&self, id: TaskId) -> Option<Find> {
+        if self.finds.is_empty() {
+            return None;
+        }
+        let task = self.tasks.get(id)?;
+        let round = match task.last_closed() {
+            LastClosed::Before(round) => round,
+            LastClosed::MaybeThis(round) => round.next(),
+            LastClosed::Unknown => return None,
+        };
+        if !self.finds.by_key.is_empty() {
+            let mut tagged = round;
+            for _ in 0..ROUNDS {
+                let key = self.key_at(id, tagged)?;
+                if let Some(publication) = self.finds.by_key.get(&key).cloned() {
+                    return Some(Find { round: tagged, key, publication });
+                }
+                tagged = tagged.next();
+            }
+        }
+        let TaskState::Ready { url } = &task.state else { return None };
+        let publication = self.finds.by_config.get(&config_of(url))?.last()?.clone();
+        Some(Find { round, key: self.key_at(id, round)?, publication })
     }
 
     pub(super) fn task_adopted(
@@ -106,13 +152,14 @@ impl Engine {
         publication: &PastPublication,
         at: Timestamp,
     ) {
-        self.finds.remove(key, publication);
+        self.finds.give(key, publication);
         let PastPublication { nonce, address, block, expiry, payment, gas_paid, .. } = publication;
         self.ledger.adopt(*payment, *gas_paid);
         self.last_publication = self.last_publication.max(block.number);
         self.timers.clear(Timer::Round(id));
         let published = Published {
             is_final: true,
+            adopted: true,
             read_wanted: true,
             ..Published::new(*nonce, *address, *block, *expiry)
         };
@@ -129,7 +176,7 @@ impl Engine {
         let Some(lane) = &mut self.lane else { return };
         lane.began = lane.began.max(below);
         lane.read_below = below;
-        lane.quarantined = false;
+        lane.foreign = lane.foreign.filter(|nonce| *nonce >= below);
         let gone = |task: &Task| task.slot().is_some_and(|nonce| !lane.slots.contains_key(&nonce));
         let stuck: Vec<TaskId> =
             self.tasks.iter().filter(|(_, task)| gone(task)).map(|(id, _)| id).collect();

@@ -119,11 +119,13 @@ impl Engine {
             Event::ResponseConfirmed { task, response, block, .. } => {
                 self.response_confirmed(*task, *response, *block);
             }
-            Event::TaskRead { task, .. } => {
+            Event::TaskRead { task, status, .. } => {
+                let cursor = self.ring.back().map_or(0, |block| block.number);
                 self.change(*task, |t| {
                     if let Some(published) = t.published_mut() {
                         published.read_wanted = false;
                     }
+                    t.was_canceled(*status, cursor);
                 });
                 self.listen(*task, at);
             }

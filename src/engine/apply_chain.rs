@@ -28,7 +28,7 @@ impl Engine {
         let lane = self.lane.get_or_insert_with(|| Lane::new(wallet, next, window));
         lane.next = lane.next.max(next);
         lane.is_taken = true;
-        lane.quarantined = foreign.is_some();
+        lane.foreign = foreign;
         lane.view_wanted = true;
         for slot in open {
             if lane.slots.contains_key(&slot.nonce) {

@@ -254,7 +254,7 @@ impl Engine {
         let foreign = matches!(end, SlotEnd::Foreign) && !fencing;
         let was_read = nonce < lane.began;
         if foreign && !was_read {
-            lane.quarantined = true;
+            lane.foreign = lane.foreign.max(Some(nonce));
             self.foreign += 1;
         }
         for (_, hash) in &publication.versions {
@@ -262,8 +262,14 @@ impl Engine {
         }
         self.timers.clear(Timer::Send(slot));
         self.timers.clear(Timer::Bump(slot));
-        let Owner::Task { task, round, purpose, .. } = publication.owner else { return };
         let ceiling = publication.gas_ceiling();
+        let Owner::Task { task, round, purpose, .. } = publication.owner else {
+            // What a fence put in the place of another run's transaction is its own cost.
+            if publication.withdrawn.is_some() {
+                self.ledger.burn(ceiling, gas_paid);
+            }
+            return;
+        };
         self.ledger.burn(ceiling, gas_paid);
         self.purse.wallet = self.purse.wallet.saturating_add(ceiling.saturating_sub(gas_paid));
         self.errand_final(task, end);

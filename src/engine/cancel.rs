@@ -290,7 +290,7 @@ impl Engine {
         if !left || !self.tasks.undecided().all(cancelable) {
             return None;
         }
-        if self.lane.as_ref().is_some_and(|lane| lane.quarantined) {
+        if self.lane.as_ref().is_some_and(|lane| lane.is_quarantined()) {
             return Some(RunOutcome::Quarantined);
         }
         self.lack_for_cancel(survey).map(super::purse::Lack::outcome)

@@ -136,8 +136,12 @@ impl Errands {
     }
 
     fn end(&mut self, id: TaskId, end: &SlotEnd) {
-        if let Some((errand, progress)) = self.get_mut(id) {
-            *progress = Progress::Final { ok: errand.went_well(end) };
+        let Some((errand, progress)) = self.get_mut(id) else { return };
+        *progress = Progress::Final { ok: errand.went_well(end) };
+        // Only transfers of ours count: as many as a window holds, and nothing is left above them,
+        // wherever a node believed that the wallet stood.
+        if (*errand, end) == (Errand::Fence, &SlotEnd::Foreign) {
+            self.all.push((Errand::Fence, Progress::Asked));
         }
     }
 }
@@ -226,7 +230,7 @@ impl Engine {
             else {
                 return;
             };
-            let open = lane.has_room() && self.drain.is_none() && !lane.quarantined;
+            let open = lane.has_room() && self.drain.is_none() && !lane.is_quarantined();
             if !open || self.lack_for_errand().is_some() {
                 return;
             }

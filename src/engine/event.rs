@@ -363,7 +363,7 @@ pub enum Event {
     },
     /// Nonces of the lane are to be used up. Since format 1.4.
     FencesAsked {
-        /// How many, from the lane's next on.
+        /// How many by transfers of ours, from the lane's next on.
         count: u32,
     },
     /// The chain holds publications of the wallet that the journal did not know, with this run's

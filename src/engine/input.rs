@@ -177,7 +177,7 @@ pub enum Input {
     },
     /// Use nonces up, so that nothing that this journal does not know can.
     Fences {
-        /// How many, from the lane's next on.
+        /// How many by transfers of ours, from the lane's next on.
         count: u32,
     },
     /// What the wallet did before a nonce was read from the chain.

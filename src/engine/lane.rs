@@ -59,8 +59,8 @@ pub(super) struct Lane {
     pub view_wanted: bool,
     /// Whether it was taken since the run was started or resumed.
     pub is_taken: bool,
-    /// Whether the wallet was found to be used elsewhere.
-    pub quarantined: bool,
+    /// The highest nonce that something unknown was found to have used; nothing more is bound.
+    pub foreign: Option<Nonce>,
 }
 
 impl Lane {
@@ -84,7 +84,7 @@ impl Lane {
             count: next.0,
             view_wanted: false,
             is_taken: true,
-            quarantined: false,
+            foreign: None,
         }
     }
 
@@ -93,9 +93,14 @@ impl Lane {
         Slot { wallet: self.wallet, nonce }
     }
 
+    /// Whether the wallet was found to be used elsewhere.
+    pub(super) const fn is_quarantined(&self) -> bool {
+        self.foreign.is_some()
+    }
+
     /// Whether another slot may be opened.
     pub(super) fn has_room(&self) -> bool {
-        self.is_taken && !self.quarantined && self.pending.len() < self.window as usize
+        self.is_taken && !self.is_quarantined() && self.pending.len() < self.window as usize
     }
 
     /// Whether so many slots may be opened that it is worth an exchange. While it is almost full,

@@ -203,8 +203,17 @@ impl Engine {
 
     /// What follows from one input: facts, in order, already applied.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Vec<Event> {
+        self.handle_all([input], now)
+    }
+
+    /// What follows from inputs of one moment: nothing is concluded before all are known.
+    pub fn handle_all(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input>,
+        now: Timestamp,
+    ) -> Vec<Event> {
         let mut turn = Turn { now, events: Vec::new() };
-        self.transit(input, &mut turn);
+        inputs.into_iter().for_each(|input| self.transit(input, &mut turn));
         if self.header.is_some() && self.outcome.is_none() {
             self.advance(&mut turn);
         }
@@ -251,6 +260,11 @@ impl Engine {
         })
     }
 
+    /// Whether the run is there to use nonces up.
+    pub fn is_fencing(&self) -> bool {
+        self.errands.are_fences()
+    }
+
     /// Slots of this run for which nothing was signed yet.
     pub fn unsigned_slots(&self) -> impl Iterator<Item = Nonce> {
         let slots = self.lane.iter().flat_map(|lane| &lane.slots);
@@ -289,7 +303,8 @@ impl Engine {
     /// How the run ends now; `None` while it goes on.
     fn ending(&self, now: Timestamp) -> Option<RunOutcome> {
         let slots_open = self.lane.as_ref().is_some_and(|lane| !lane.slots.is_empty());
-        let quarantined = self.lane.as_ref().is_some_and(|lane| lane.quarantined);
+        let taken = self.lane.as_ref().filter(|lane| lane.is_taken);
+        let quarantined = taken.is_some_and(Lane::is_quarantined);
         let idle = self.tasks.open() == 0 && !slots_open && !self.is_depositing();
         if self.drained {
             return Some(RunOutcome::Stopped);

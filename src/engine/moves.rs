@@ -2,7 +2,7 @@
 
 use alloy::primitives::B256;
 
-use crate::units::{Revert, Wei};
+use crate::units::{Revert, TaskStatus, Wei};
 
 use super::retry::RoundEnd;
 use super::task::{Candidate, Ending, MOST_DENIED, Published, Response, Stage, Task, TaskState};
@@ -67,6 +67,18 @@ impl Task {
         let published = published.clone();
         let end = ending(&published);
         self.state = TaskState::Closing { after: published.block.number, published, end };
+    }
+
+    /// A task that was adopted may have been taken back in the time that the journal does not know;
+    /// that is over once the height of this read is final.
+    pub(super) fn was_canceled(&mut self, status: TaskStatus, after: u64) {
+        if let TaskState::Awaiting(published) = &self.state
+            && published.adopted
+            && status == TaskStatus::Canceled
+        {
+            let (published, end) = (published.clone(), Ending::Done(Outcome::Canceled));
+            self.state = TaskState::Closing { published, end, after };
+        }
     }
 
     /// Keeps what was fetched.
@@ -241,6 +253,7 @@ mod tests {
             block: BLOCK,
             expiry: ChainTime::from_secs(1),
             is_final: true,
+            adopted: false,
             attempted: true,
             queue: std::collections::VecDeque::new(),
             refused: Vec::new(),

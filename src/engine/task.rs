@@ -96,6 +96,17 @@ pub(super) enum TaskState {
     },
 }
 
+/// Which rounds of a task are closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastClosed {
+    /// All before this one, which is not published yet as far as is known here.
+    Before(Round),
+    /// This one, if a later one is on the chain.
+    MaybeThis(Round),
+    /// A slot, or a payment, says more.
+    Unknown,
+}
+
 /// What is on chain of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Published {
@@ -109,6 +120,8 @@ pub(super) struct Published {
     pub expiry: ChainTime,
     /// Whether the publication is final.
     pub is_final: bool,
+    /// Whether the chain showed it, and not this run's own slot.
+    pub adopted: bool,
     /// Whether a provider has taken it.
     pub attempted: bool,
     /// Responses that nobody has looked at, oldest first.
@@ -206,6 +219,23 @@ impl Task {
         }
     }
 
+    /// Which rounds of it are known to be closed, for what the chain shows of later ones.
+    pub(super) const fn last_closed(&self) -> LastClosed {
+        match &self.state {
+            TaskState::Waiting { .. } | TaskState::Pinning | TaskState::Ready { .. } => {
+                LastClosed::Before(self.round)
+            }
+            TaskState::Awaiting(_)
+            | TaskState::Checking { .. }
+            | TaskState::Choosing { .. }
+            | TaskState::Confirming { nonce: None, .. }
+            | TaskState::Closing { end: Ending::Round(_), .. } => LastClosed::MaybeThis(self.round),
+            TaskState::Publishing { .. }
+            | TaskState::Confirming { nonce: Some(_), .. }
+            | TaskState::Closing { end: Ending::Done(_), .. } => LastClosed::Unknown,
+        }
+    }
+
     /// The slot that it waits for.
     pub(super) const fn slot(&self) -> Option<Nonce> {
         match &self.state {
@@ -294,6 +324,7 @@ impl Published {
             block,
             expiry,
             is_final: false,
+            adopted: false,
             attempted: false,
             queue: VecDeque::new(),
             refused: Vec::new(),

@@ -189,8 +189,9 @@ impl Tasks {
             TaskState::Ready { .. } => {
                 self.ready.insert(id);
             }
-            // The end of a cancel that is under way says more.
-            TaskState::Awaiting(published) if !task.cancel.is_bound() => {
+            // The end of a cancel that is under way says more; and what is to be read may have a
+            // response of which no log will tell.
+            TaskState::Awaiting(published) if !task.cancel.is_bound() && !published.read_wanted => {
                 self.by_expiry.insert((published.expiry, id));
             }
             TaskState::Choosing { candidate, .. } => {

@@ -132,7 +132,16 @@ impl Engine {
     }
 
     /// The key of a task's present round.
-    pub(super) fn key_for(&self, id: TaskId) -> Option<crate::units::TaskKey> {
+    fn key_for(&self, id: TaskId) -> Option<crate::units::TaskKey> {
+        self.key_at(id, self.tasks.get(id)?.round)
+    }
+
+    /// The key of a round of a task.
+    pub(super) fn key_at(
+        &self,
+        id: TaskId,
+        round: crate::units::Round,
+    ) -> Option<crate::units::TaskKey> {
         let header = self.header.as_ref()?;
         let task = self.tasks.get(id)?;
         let origin = crate::units::ids::TaskOrigin {
@@ -141,7 +150,7 @@ impl Engine {
             run: &header.run,
             step: &super::step::rule(&self.schedule, id.step)?.name,
         };
-        Some(crate::units::TaskKey::derive(&origin, task.key, task.round))
+        Some(crate::units::TaskKey::derive(&origin, task.key, round))
     }
 
     fn of_run(&self, effects: &mut Vec<Effect>) {

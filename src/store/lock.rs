@@ -134,11 +134,19 @@ impl WalletLock {
         }
     }
 
-    /// Marks how far `mark.database` has bound nonces, synced.
+    /// How far this database had bound nonces once; 0 if nothing is known of it.
+    pub fn marked(&self, database: &str) -> Nonce {
+        let mark = self.mark.as_ref().filter(|mark| mark.database == database);
+        mark.map_or(Nonce(0), |mark| mark.next_nonce)
+    }
+
+    /// Marks how far `mark.database` has bound nonces, synced; never less far than before.
     ///
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Full`].
     pub fn set_mark(&mut self, mark: Mark) -> Result<(), StoreError> {
+        let next_nonce = mark.next_nonce.max(self.marked(&mark.database));
+        let mark = Mark { next_nonce, ..mark };
         let note = Note { holder: self.holder, mark: Some(mark) };
         self.file.write(&note)?;
         self.mark = note.mark;
@@ -258,6 +266,10 @@ mod tests {
         lock.check("another project's", Nonce(3)).unwrap();
         let refused = lock.check("db", Nonce(63));
         assert!(matches!(refused, Err(StoreError::Refused(Refusal::OldCopy { .. }))));
+        // What is known of a database is not forgotten by less.
+        let mut lock = lock;
+        lock.set_mark(Mark { database: "db".into(), next_nonce: Nonce(9) }).unwrap();
+        assert_eq!((lock.marked("db"), lock.marked("another's")), (Nonce(64), Nonce(0)));
     }
 
     #[test]

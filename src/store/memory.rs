@@ -307,12 +307,17 @@ impl Held {
     fn adopt(&mut self, key: &LaneKey, nonce: Nonce, bound: Bound) -> Result<(), Refusal> {
         let lane = self.lanes.entry(*key).or_default();
         let binding = (bound.task, bound.purpose);
-        if self.bindings.contains_key(&binding) {
-            return Err(Refusal::LiveBinding { task: bound.task });
-        }
         if nonce >= lane.next_nonce {
             let (given, expected) = (nonce.0, lane.next_nonce.0);
             return Err(Refusal::OutOfOrder { what: "nonce", given, expected });
+        }
+        match self.bindings.get(&binding) {
+            Some(by) if *by == (*key, nonce) => return Ok(()),
+            Some(_) => return Err(Refusal::LiveBinding { task: bound.task }),
+            None => {}
+        }
+        if lane.slots.get(&nonce).is_some_and(|slot| slot.state.binds()) {
+            return Err(Refusal::SlotTaken { nonce });
         }
         if let std::collections::btree_map::Entry::Vacant(free) = lane.slots.entry(nonce) {
             free.insert(bound);

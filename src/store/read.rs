@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use crate::engine::{Event, OpenSlot, OpenVersion};
-use crate::units::{Nonce, RunId, Seq, SignedTx, Slot, Timestamp};
+use crate::units::{Nonce, RunId, Seq, SignedTx, Slot, TaskKey, Timestamp};
 
 use super::{Holder, LaneKey, LaneState, LeaseHolder, Recorded, Refusal, StoreError};
 
@@ -347,18 +347,39 @@ impl RawEvent {
     }
 }
 
-/// Every version that was ever signed in a lane, by its transaction hash.
-pub(super) fn signed_hashes(
+/// Which round of which task each signed publication of a lane is of, by its transaction hash.
+pub(super) fn publications(
     conn: &Connection,
     lane: &LaneKey,
-) -> rusqlite::Result<std::collections::BTreeSet<B256>> {
+) -> rusqlite::Result<std::collections::BTreeMap<B256, TaskKey>> {
     let mut find = conn.prepare(
-        "SELECT hash FROM signed JOIN lane ON lane.id = signed.lane
-         WHERE lane.chain_id = ?1 AND lane.genesis = ?2 AND lane.wallet = ?3",
+        "SELECT signed.hash, slot.task FROM signed
+         JOIN slot ON slot.lane = signed.lane AND slot.nonce = signed.nonce
+         JOIN lane ON lane.id = signed.lane
+         WHERE lane.chain_id = ?1 AND lane.genesis = ?2 AND lane.wallet = ?3
+           AND slot.purpose = 'publish' AND signed.binding IS NOT NULL",
     )?;
     let row = params![int(lane.chain_id), lane.genesis.0, lane.wallet.0.0];
-    let hashes = find.query_map(row, |row| row.get::<_, [u8; 32]>(0))?;
-    hashes.map(|hash| hash.map(B256::new)).collect()
+    let found = find.query_map(row, |row| {
+        Ok((B256::new(row.get::<_, [u8; 32]>(0)?), TaskKey(row.get::<_, [u8; 16]>(1)?)))
+    })?;
+    found.collect()
+}
+
+/// The rounds of tasks that a lane's slots have published, or may still.
+pub(super) fn bound_tasks(
+    conn: &Connection,
+    lane: &LaneKey,
+) -> rusqlite::Result<std::collections::BTreeSet<TaskKey>> {
+    let mut find = conn.prepare(
+        "SELECT slot.task FROM slot JOIN lane ON lane.id = slot.lane
+         WHERE lane.chain_id = ?1 AND lane.genesis = ?2 AND lane.wallet = ?3
+           AND slot.purpose = 'publish'
+           AND (slot.state = 'open' OR slot.state = 'mined' OR slot.state = 'final_ok')",
+    )?;
+    let row = params![int(lane.chain_id), lane.genesis.0, lane.wallet.0.0];
+    let found = find.query_map(row, |row| row.get::<_, [u8; 16]>(0))?;
+    found.map(|task| task.map(TaskKey)).collect()
 }
 
 /// Whether a slot is final.

@@ -2,7 +2,7 @@
 //!
 //! A view has a connection of its own that cannot write, so no screen can stall or change a run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 
 use crate::engine::{Event, RunHeader, RunOutcome};
 use crate::units::cid::sha256;
-use crate::units::{RunId, Timestamp};
+use crate::units::{RunId, TaskKey, Timestamp};
 
 use super::folder::{StateFolder, io_error};
 use super::read::{self, Events, sql_error, uint};
@@ -242,12 +242,20 @@ impl Views {
         read::lane_state(&self.conn, &self.path, lane, run)
     }
 
-    /// Every version that was ever signed in a lane, by its transaction hash.
+    /// Which round of which task each signed publication of a lane is of, by its transaction hash.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub fn signed_hashes(&self, lane: &LaneKey) -> Result<BTreeSet<B256>, StoreError> {
-        read::signed_hashes(&self.conn, lane).map_err(sql_error(&self.path))
+    pub fn publications(&self, lane: &LaneKey) -> Result<BTreeMap<B256, TaskKey>, StoreError> {
+        read::publications(&self.conn, lane).map_err(sql_error(&self.path))
+    }
+
+    /// The rounds of tasks that a lane's slots have published, or may still.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn bound_tasks(&self, lane: &LaneKey) -> Result<BTreeSet<TaskKey>, StoreError> {
+        read::bound_tasks(&self.conn, lane).map_err(sql_error(&self.path))
     }
 
     /// The bytes of an output, from its row or its file, checked; `None` if there is neither.

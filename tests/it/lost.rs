@@ -58,6 +58,13 @@ fn killed_at(player: &Player, words: &[&str], (kind, nth): (&str, u64)) -> bool 
     alive
 }
 
+/// Makes the journal look as if a process of another machine had it.
+fn elsewhere(player: &Player) {
+    let journal = rusqlite::Connection::open(state(player).join("ogflow.db")).unwrap();
+    let elsewhere = r#"{"machine":"elsewhere","boot":"another","pid":7}"#;
+    assert_eq!(journal.execute("UPDATE lane SET holder = ?1", [elsewhere]).unwrap(), 1);
+}
+
 /// The id of the only run that is there.
 fn run_id(player: &Player) -> String {
     let status = player.project.run(&["status", "--json"]).exits(0).json();
@@ -133,7 +140,7 @@ fn a_lost_run_goes_on_from_the_chain_and_buys_only_what_was_not_bought() {
 }
 
 #[test]
-fn a_task_that_only_the_pool_knew_when_the_journal_was_lost_is_not_bought_again() {
+fn an_old_copy_says_so_and_goes_on_from_the_chain() {
     let lab = Lab::up(&["--latency", "200ms"], 11, 1);
     let player = player(&lab, 0, true);
     assert!(killed_at(&player, &player.words("run"), ("task_published", 2)));
@@ -145,6 +152,70 @@ fn a_task_that_only_the_pool_knew_when_the_journal_was_lost_is_not_bought_again(
     let before = lab.nothing_twice(&player);
     player.project.run(&from_chain(&run)).exits(0);
     assert_eq!(lab.nothing_twice(&player), before);
+    whole(&lab, &player);
+}
+
+#[test]
+fn a_run_whose_wallet_was_used_elsewhere_goes_on_from_the_chain() {
+    let lab = Lab::up(&["--latency", "100ms"], 12, 1);
+    let player = player(&lab, 0, true);
+    assert!(killed_at(&player, &player.words("run"), ("task_published", 2)));
+    let run = run_id(&player);
+    lab.use_elsewhere(0);
+    player.act("resume").exits(9).says(&["E0913", "--from-chain"]);
+    player.project.run(&from_chain(&run)).exits(0);
+    whole(&lab, &player);
+    // It stays mended: nothing is asked for, and nothing is refused, the next time.
+    player.act("resume").exits(0).says(&["Nothing to resume"]);
+}
+
+#[test]
+fn a_wrong_id_buys_nothing_and_a_pipeline_without_the_items_leaves_none_unsaid() {
+    let lab = Lab::up(&["--latency", "100ms"], 13, 1);
+    let player = player(&lab, 0, true);
+    assert!(killed_at(&player, &player.words("run"), ("task_published", ITEMS)));
+    let (run, before) = (run_id(&player), lab.nothing_twice(&player));
+    lose(&player);
+    let ran = player.project.run(&from_chain("r-00000000")).exits(2);
+    ran.says(&["has published nothing of run r-00000000"]);
+    assert_eq!(lab.nothing_twice(&player), before);
+    player.project.write("rows.csv", "id,text\n1,another\n");
+    let ran = player.project.run(&from_chain(&run)).exits(0);
+    ran.says(&["of this run", "no task of its plan"]);
+}
+
+#[test]
+fn a_fence_that_was_killed_goes_on_and_is_no_run_that_anybody_means() {
+    let lab = Lab::up(&["--latency", "100ms"], 14, 1);
+    let player = player(&lab, 0, true);
+    assert!(killed_at(&player, &player.words("run"), ("task_published", 3)));
+    let (run, copy) = (run_id(&player), Copy::of(&state(&player)));
+    player.act("resume").exits(0);
+    copy.put(&state(&player));
+    let before = lab.oracle.height();
+    let stopped = Running::start(player.project.command(&from_chain(&run)));
+    while lab.oracle.height() < before + 3 {}
+    stopped.kill();
+    // Without an id the run is meant, not its fence.
+    let words = ["resume", "--from-chain", "--yes"];
+    player.project.run(&words).exits(0).says(&[&format!("for run {run}")]);
+    let status = player.project.run(&["status", "--json"]).exits(0).json();
+    let runs = status["runs"].as_array().unwrap();
+    assert!(runs.iter().any(|run| run["pipeline"] == "lane-fence"), "{status}");
+    assert!(runs.iter().all(|run| run["state"] == "done"), "{status}");
+    whole(&lab, &player);
+}
+
+#[test]
+fn a_journal_that_another_machine_held_goes_on_here_once_that_is_said() {
+    let lab = Lab::up(&["--latency", "100ms"], 15, 1);
+    let player = player(&lab, 0, true);
+    assert!(killed_at(&player, &player.words("run"), ("task_published", 3)));
+    let run = run_id(&player);
+    elsewhere(&player);
+    player.project.run(&from_chain(&run)).exits(75).says(&["--take-over"]);
+    let words = [&from_chain(&run)[..], &["--take-over"]].concat();
+    player.project.run(&words).exits(0);
     whole(&lab, &player);
 }
 
@@ -161,6 +232,11 @@ fn a_journal_that_is_lost_or_put_back_at_any_moment_costs_nothing_twice() {
         let point = (chance.one(&kinds), chance.among(1..=TASKS - 1));
         killed_at(&player, &player.words("run"), point);
         let run = run_id(&player);
+        // Of what was never published there is nothing to be found.
+        if lab.nothing_twice(&player) == 0 {
+            player.act(lab.next_command(&player)).exits(0);
+            return whole(&lab, &player);
+        }
         if chance.hits(50) {
             lose(&player);
         } else {

@@ -224,6 +224,9 @@ pub struct ResumeArgs {
     /// The block from which the chain is read, for a run that no journal here knows.
     #[arg(long, value_name = "NUMBER", requires = "from_chain")]
     pub since_block: Option<u64>,
+    /// Go on although configs of the wallet's publications cannot be read: they are not of this run.
+    #[arg(long, requires = "from_chain")]
+    pub skip_unreadable: bool,
     /// As it was for a run that no journal here knows.
     #[arg(long, value_name = "N", requires = "from_chain")]
     pub limit: Option<u32>,

@@ -5,34 +5,39 @@
 //! mined. Then all that the wallet published is final and can be read, and what carries the run's
 //! tags is adopted. Only then does the run go on. Stopped anywhere, it can be asked for again.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use alloy::primitives::B256;
+use alloy::primitives::Address;
 use futures::StreamExt;
 
 use super::super::args::{ResumeArgs, RunArgs};
 use super::super::connect::{Connection, Purpose};
 use super::super::errand::Errand;
-use super::super::errors::{of_chain, of_content, of_store};
+use super::super::errors::{of_chain, of_store};
 use super::super::failure::{Exit, Failure};
 use super::super::place::{self, StatePlace};
 use super::super::prepare::{self, Opened, Wanted};
 use super::super::question::{self, Spending};
 use super::super::settings::{Settings, SignerChoice};
 use super::super::{conduct, devnet, file, run, runs};
-use super::{Again, edited, go, other_network, over};
+use super::left::Left;
+use super::{Again, edited, go, other_network, over, read_history};
 use crate::chain::{Chain, SurveyRequest};
 use crate::content::{Body, Content, ContentError, NetworkContent};
 use crate::driver::{Begin, ChainRead, Consent};
-use crate::engine::{Found, RunOutcome, Wishes};
+use crate::engine::{Found, RunHeader, RunOutcome, Wishes};
+use crate::pipeline::Code;
 use crate::store::{LaneKey, Views, WalletLock};
 use crate::units::text::counted;
 use crate::units::{Nonce, PastPublication, RunId, TaskKey, Wei};
 
 /// The gas of a transfer of nothing.
 const FENCE_GAS: u64 = 21_000;
+/// Room above what the transfers would cost now, in thousandths: prices move.
+const FENCE_ROOM: u32 = 500;
+/// What a run is called that sets a fence.
+const FENCE: &str = "lane-fence";
 /// How often a node is asked until it has come as far as the fence.
 const LOOKS: u32 = 60;
 /// How long it is waited between two looks.
@@ -58,7 +63,17 @@ pub(super) fn resume(args: &ResumeArgs, settings: &Settings, here: &Path) -> Res
 
 /// The run as the journal knows it; `None` if it does not.
 fn known(args: &ResumeArgs, views: &Views) -> Result<Option<RunId>, Failure> {
-    let Some(text) = &args.run else { return runs::newest_unfinished(views) };
+    let Some(text) = &args.run else {
+        // A fence that was stopped is no run that somebody means.
+        let rows = views.runs().map_err(|error| of_store(&error))?;
+        for row in rows.into_iter().filter(|row| row.state.is_unfinished()) {
+            let header = views.header(&row.run).map_err(|error| of_store(&error))?;
+            if !header.steps.is_empty() {
+                return Ok(Some(row.run));
+            }
+        }
+        return Ok(None);
+    };
     if let Some(run) = RunId::parse(text) {
         let rows = views.runs().map_err(|error| of_store(&error))?;
         return Ok(rows.into_iter().map(|row| row.run).find(|known| *known == run));
@@ -105,9 +120,12 @@ async fn recorded(
         lane: LaneKey::of(&header),
         run: &run,
         since: header.start_block.number,
+        args,
     };
-    let lock = state.lock_wallet(settings, &connection, &reading.lane)?;
-    let (read, lock) = reading.read(lock, args.yes).await?;
+    let lane = reading.lane;
+    let lock = state.lock_wallet(settings, &connection, &lane)?;
+    let (read, lock) = reading.read(lock).await?;
+    let left = Left::of(settings, lane, &read);
     let again = Again {
         run,
         yes: args.yes,
@@ -118,7 +136,9 @@ async fn recorded(
         read: Some(read),
         watch: &args.watch,
     };
-    go(settings, connection, state, lock, again).await
+    let exit = go(settings, connection, state, lock, again).await?;
+    left.tell()?;
+    Ok(exit)
 }
 
 /// A run that no journal here knows: it begins again under its old id, from its pipeline.
@@ -160,9 +180,19 @@ async fn lost(
         lane,
         run: &run,
         since: args.since_block.unwrap_or(0),
+        args,
     };
-    let (read, lock) = reading.read(lock, args.yes).await?;
-    run::recovered(settings, &again, &wanted, (opened, state, lock), (run, read)).await
+    let (read, lock) = reading.read(lock).await?;
+    if read.found.is_empty() {
+        let message = format!("wallet {} has published nothing of run {run}", lane.wallet);
+        return Err(Failure::usage(message)
+            .help("is that its id, its network and its key? `ogflow run` starts a run"));
+    }
+    let left = Left::of(settings, lane, &read);
+    let exit =
+        run::recovered(settings, &again, &wanted, (opened, state, lock), (run, read)).await?;
+    left.tell()?;
+    Ok(exit)
 }
 
 /// What is read, and for which run.
@@ -174,35 +204,35 @@ struct Reading<'a> {
     run: &'a RunId,
     /// The first block.
     since: u64,
+    args: &'a ResumeArgs,
 }
 
 impl Reading<'_> {
     /// Sets the fence, and reads all that is below it.
-    async fn read(&self, lock: WalletLock, yes: bool) -> Result<(ChainRead, WalletLock), Failure> {
+    async fn read(&self, lock: WalletLock) -> Result<(ChainRead, WalletLock), Failure> {
         // No more than this was ever in a pool at once.
         let window = self.connection.network.window;
-        self.ask(window, yes).await?;
-        self.fence(lock, window).await?;
+        let most = self.ask(window).await?;
+        self.fence(lock, (window, most)).await?;
         let lock = self.state.lock_wallet(self.settings, self.connection, &self.lane)?;
         let (publications, below) = self.publications().await?;
-        let known = self.known()?;
-        let unknown: Vec<PastPublication> = publications
-            .into_iter()
-            .filter(|publication| !known.contains(&publication.tx_hash))
-            .collect();
-        let total = unknown.len();
-        let found = self.tagged(unknown).await?;
-        self.tell(total, &found);
+        let found = self.found(publications).await?;
         Ok((ChainRead { found, below }, lock))
     }
 
-    /// Says what it will do, and asks.
-    async fn ask(&self, window: u32, yes: bool) -> Result<(), Failure> {
+    fn views(&self) -> Result<Views, Failure> {
+        let views = Views::open(&self.state.folder).map_err(|error| of_store(&error))?;
+        views.ok_or_else(|| runs::none(self.settings))
+    }
+
+    /// Says what it will do, and asks; gives the most that it may cost.
+    async fn ask(&self, window: u32) -> Result<Wei, Failure> {
         let chain = self.connection.chain.as_ref();
         let request = SurveyRequest { wallet: Some(self.lane.wallet), ..SurveyRequest::default() };
         let survey = chain.survey(request).await.map_err(|error| of_chain(&error))?;
         let each = survey.max_fee_per_gas.saturating_mul(FENCE_GAS);
-        let most: Wei = each.saturating_mul(u64::from(window));
+        let most = each.saturating_mul(u64::from(window));
+        let most = most.raised_by_permille(FENCE_ROOM).unwrap_or(most);
         let network = &self.connection.network;
         let nonces = counted(window, "nonce");
         self.settings.ui.say(&format!(
@@ -211,47 +241,78 @@ impl Reading<'_> {
             self.lane.wallet, self.run, network.name
         ));
         let shown = question::shown_amount(most);
-        question::spend(
-            self.settings,
-            &Spending {
-                network,
-                what: format!("Use up {nonces}: {shown} {} of gas at most.", network.symbol),
-                most: Some(most),
-                verb: "spend up to",
-                name: self.run.as_str(),
-                capped: true,
-                yes,
-            },
-        )
+        let spending = Spending {
+            network,
+            what: format!("Use up {nonces}: {shown} {} of gas at most.", network.symbol),
+            most: Some(most),
+            verb: "spend up to",
+            name: self.run.as_str(),
+            capped: self.args.max_spend.is_some(),
+            yes: self.args.yes,
+        };
+        question::spend(self.settings, &spending)?;
+        Ok(most)
     }
 
-    async fn fence(&self, lock: WalletLock, window: u32) -> Result<(), Failure> {
+    /// Sets a fence, or goes on with one that was stopped.
+    async fn fence(&self, lock: WalletLock, (window, most): (u32, Wei)) -> Result<(), Failure> {
         let network = &self.connection.network;
         let signer = self.connection.signer.ok_or_else(|| SignerChoice::missing(network))?;
         let found = self.connection.chain.guard().await.map_err(|error| of_chain(&error))?;
         let (settings, connection, state) = (self.settings, self.connection, self.state);
         let errand = Errand { settings, connection, state, signer, found: &found };
-        let begin = |mut header: Box<crate::engine::RunHeader>| {
-            header.pipeline = "lane-fence".into();
-            Begin::Fence { header, window }
+        let consent =
+            Consent { take_over: self.args.take_over, code: self.args.accept_code.clone() };
+        let finish = match self.stopped_fence()? {
+            Some((header, spent)) => {
+                let (run, wishes) = (header.run.clone(), Wishes::default());
+                let cap = Some(Some(spent.saturating_add(most)));
+                let begin = Begin::Resume { run, cap, wishes, consent };
+                errand.conducted(header, lock, begin).await?.0
+            }
+            None => {
+                let begin = |mut header: Box<RunHeader>| {
+                    header.pipeline = FENCE.into();
+                    Begin::Fence { header, window, consent }
+                };
+                errand.carry_out(signer, Some(most), lock, begin).await?.1
+            }
         };
-        let (run, finish, _) = errand.carry_out(signer, None, lock, begin).await?;
-        if finish.outcome == RunOutcome::Done {
-            return Ok(());
+        let help = match finish.outcome {
+            RunOutcome::Done => return Ok(()),
+            RunOutcome::PausedFunds => {
+                format!("send coins for gas to {signer}; then the same command goes on")
+            }
+            RunOutcome::PausedBudget => "gas is dearer now: the same command asks for more".into(),
+            RunOutcome::Failed
+            | RunOutcome::OverBudget
+            | RunOutcome::Stopped
+            | RunOutcome::Canceled
+            | RunOutcome::Quarantined => "the same command goes on".into(),
+        };
+        let exit = conduct::exit_of(finish.outcome);
+        Err(Failure::new(exit, "not all of these nonces are used up for good").help(help))
+    }
+
+    /// A fence of this lane that is not over, and what it has cost.
+    fn stopped_fence(&self) -> Result<Option<(Box<RunHeader>, Wei)>, Failure> {
+        let Some(views) = Views::open(&self.state.folder).map_err(|error| of_store(&error))? else {
+            return Ok(None);
+        };
+        let rows = views.runs().map_err(|error| of_store(&error))?;
+        for row in rows.iter().filter(|row| row.state.is_unfinished() && row.pipeline == FENCE) {
+            let header = views.header(&row.run).map_err(|error| of_store(&error))?;
+            if LaneKey::of(&header) == self.lane {
+                let spent = read_history(&views, &row.run)?.tally().money().gas;
+                return Ok(Some((header, spent)));
+            }
         }
-        Err(Failure::new(
-            conduct::exit_of(finish.outcome),
-            format!("the fence is not final: {run}"),
-        )
-        .help("once the wallet has coins for its gas, the same command goes on"))
+        Ok(None)
     }
 
     /// The publications of the wallet, once the node has come as far as the fence.
     async fn publications(&self) -> Result<(Vec<PastPublication>, Nonce), Failure> {
-        let views = Views::open(&self.state.folder).map_err(|error| of_store(&error))?;
-        let views = views.ok_or_else(|| runs::none(self.settings))?;
-        let lane = views.lane(&self.lane, self.run).map_err(|error| of_store(&error))?;
-        drop(views);
+        let lane = self.views()?.lane(&self.lane, self.run).map_err(|error| of_store(&error))?;
         let (chain, wallet) = (self.connection.chain.as_ref(), self.lane.wallet);
         for look in 1..=LOOKS {
             let (found, below) =
@@ -266,70 +327,79 @@ impl Reading<'_> {
         Err(Failure::new(Exit::Unreachable, message).help("the same command tries again"))
     }
 
-    /// The transactions that the journal knows.
-    fn known(&self) -> Result<BTreeSet<B256>, Failure> {
-        let views = Views::open(&self.state.folder).map_err(|error| of_store(&error))?;
-        let Some(views) = views else { return Ok(BTreeSet::new()) };
-        views.signed_hashes(&self.lane).map_err(|error| of_store(&error))
-    }
-
-    /// Reads the tags of publications; those of other runs are left out.
-    async fn tagged(&self, publications: Vec<PastPublication>) -> Result<Vec<Found>, Failure> {
+    /// Which of these are of the run: by the journal where it knows them, else by their tags, else
+    /// perhaps by their configs.
+    async fn found(&self, publications: Vec<PastPublication>) -> Result<Vec<Found>, Failure> {
+        let known = self.views()?.publications(&self.lane).map_err(|error| of_store(&error))?;
         let content = self.connection.content(None, self.state.blobs.clone())?;
-        let content = &content;
         let prefix = TaskKey::run_prefix(self.run);
+        let (known, content) = (&known, &content);
         let reads = publications.into_iter().map(|publication| async move {
-            let tag = tag(content, &publication.config).await;
+            let tag = match known.get(&publication.tx_hash) {
+                Some(key) => Ok(Some(*key)),
+                None => tag(content, &publication.config).await,
+            };
             (publication, tag)
         });
         let mut reads = futures::stream::iter(reads).buffered(READS);
-        let mut found = Vec::new();
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut own, mut others) = (0_usize, 0_usize);
         while let Some((publication, tag)) = reads.next().await {
-            let key = tag.map_err(|error| {
-                of_content(&error).and_help("nothing was published; the same command tries again")
-            })?;
+            let key = tag.unwrap_or_else(|error| {
+                unreadable.push((publication.address, error));
+                None
+            });
+            let unknown = !known.contains_key(&publication.tx_hash);
             if key.is_none_or(|key| key.0.starts_with(&prefix)) {
+                own += usize::from(unknown && key.is_some());
                 found.push(Found { key, publication });
+            } else {
+                others += usize::from(unknown);
             }
         }
+        self.all_readable(&unreadable)?;
+        let plain = found.iter().filter(|found| found.key.is_none()).count();
+        self.tell((own, plain, others));
         Ok(found)
     }
 
-    fn tell(&self, total: usize, found: &[Found]) {
-        let own = found.iter().filter(|found| found.key.is_some()).count();
-        let plain = found.len() - own;
+    /// What cannot be read may be of this run: publishing on would pay for it again.
+    fn all_readable(&self, unreadable: &[(Address, ContentError)]) -> Result<(), Failure> {
+        let Some((task, error)) = unreadable.first().filter(|_| !self.args.skip_unreadable) else {
+            return Ok(());
+        };
+        let count = counted(unreadable.len(), "config");
+        let message = format!(
+            "{count} of what the wallet published cannot be read, the one of task {task} among them: \
+             {error}"
+        );
+        let help = "nothing was published; try again, or leave out with `--since-block NUMBER` what \
+                    is older than the run; `--skip-unreadable` says that they are not of this run";
+        Err(Failure::new(Exit::Unreachable, message).coded(Code::E0903).help(help))
+    }
+
+    fn tell(&self, (own, plain, others): (usize, usize, usize)) {
+        let (wallet, run) = (self.lane.wallet, self.run);
+        let total = counted(own + plain + others, "publication");
         let mut lines = vec![format!(
-            "{} of wallet {} that this journal does not know: {own} of run {}",
-            counted(total, "publication"),
-            self.lane.wallet,
-            self.run
+            "{total} of wallet {wallet} that this journal does not know: {own} of run {run}"
         )];
         if plain > 0 {
-            lines.push(format!(
-                "{plain} without a readable tag: adopted where the config is the same"
-            ));
+            lines.push(format!("{plain} without a tag: adopted where the config is the same"));
         }
-        let others = total - found.len();
         if others > 0 {
             lines.push(format!("{others} of other runs: left alone"));
         }
-        if !found.is_empty() {
+        if own + plain > 0 {
             lines.push("What is found is adopted by its task, and not published again.".into());
         }
         self.settings.ui.say(&lines.join("\n"));
     }
 }
 
-/// The tag of a config; `None` if it has none, or will never be readable.
+/// The tag of a config; `None` if it has none.
 async fn tag(content: &NetworkContent, url: &str) -> Result<Option<TaskKey>, ContentError> {
-    let fetched = match content.fetch(url).await {
-        Ok(fetched) => fetched,
-        Err(error) if error.is_transient() => return Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "a config that cannot be read");
-            return Ok(None);
-        }
-    };
+    let fetched = content.fetch(url).await?;
     let bytes = match fetched.body {
         Body::Inline(bytes) => bytes,
         Body::Blob => content.blob(fetched.sha256).await?,

@@ -3,7 +3,7 @@
 use super::world::{Faults, World};
 use crate::engine::{Event, Input, Offer};
 use crate::units::{
-    BlockRef, LaneView, Receipt, ReceiptStatus, Revert, TaskFacts, TaskId, TaskStatus, Wei,
+    BlockRef, LaneView, Receipt, ReceiptStatus, Revert, Slot, TaskFacts, TaskId, TaskStatus, Wei,
 };
 use alloy::primitives::{Address, B256};
 
@@ -20,6 +20,10 @@ fn published(event: &Event) -> Option<(TaskId, Address)> {
     } else {
         None
     }
+}
+
+fn signed(event: &Event) -> Option<(Slot, B256)> {
+    if let Event::VersionSigned { slot, hash, .. } = event { Some((*slot, *hash)) } else { None }
 }
 
 #[test]
@@ -79,13 +83,6 @@ fn a_response_that_was_confirmed_on_a_branch_that_is_gone_is_not_confirmed() {
 fn a_publication_that_ran_out_of_gas_may_go_again_and_one_that_was_refused_may_not() {
     for (revert, again) in [(Revert::OutOfGas, true), (Revert::SourceInactive, false)] {
         let mut world = World::new(23, Faults::none());
-        let signed = |event: &Event| {
-            if let Event::VersionSigned { slot, hash, .. } = event {
-                Some((*slot, *hash))
-            } else {
-                None
-            }
-        };
         let (slot, hash) = loop {
             assert!(world.step());
             let first = world.journal.iter().find_map(|(_, event)| signed(event));
@@ -114,13 +111,6 @@ fn a_publication_that_ran_out_of_gas_may_go_again_and_one_that_was_refused_may_n
 #[test]
 fn a_publication_that_the_stream_finds_in_another_block_than_a_view_did_gets_its_true_address() {
     let mut world = World::new(24, Faults::none());
-    let signed = |event: &Event| {
-        if let Event::VersionSigned { slot, hash, .. } = event {
-            Some((*slot, *hash))
-        } else {
-            None
-        }
-    };
     let (slot, hash) = loop {
         assert!(world.step());
         if let Some(found) = last(&world, signed) {
@@ -156,13 +146,6 @@ fn a_publication_that_the_stream_finds_in_another_block_than_a_view_did_gets_its
 #[test]
 fn a_view_behind_the_stream_on_a_branch_that_is_gone_mines_nothing() {
     let mut world = World::new(24, Faults::none());
-    let signed = |event: &Event| {
-        if let Event::VersionSigned { slot, hash, .. } = event {
-            Some((*slot, *hash))
-        } else {
-            None
-        }
-    };
     let read = |event: &Event| {
         if let Event::LogsRead { to, .. } = event { Some(to.number) } else { None }
     };

@@ -147,6 +147,10 @@ pub(super) fn an_adopted_task_is_bound_for_ever(journal: &mut dyn Journal) {
         let refused = refusal(writer.write(journal, &[again], &[]));
         assert_eq!(refused, Refusal::LiveBinding { task: key(1) });
     }
+    // The same again is no news; another task has no part in it.
+    writer.write(journal, &[adopted(3, 1)], &[]).unwrap();
+    let refused = refusal(writer.write(journal, &[adopted(3, 2)], &[]));
+    assert_eq!(refused, Refusal::SlotTaken { nonce: Nonce(3) });
     let lane = LaneKey::of(&header(&run(1)));
     assert!(journal.is_final(&lane, Nonce(3)).unwrap());
     assert!(!journal.is_final(&lane, Nonce(4)).unwrap());

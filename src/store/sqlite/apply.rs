@@ -231,18 +231,41 @@ impl Group<'_> {
         (nonce, task): (Nonce, TaskKey),
         binding: B256,
     ) -> Result<(), StoreError> {
-        let live: bool = self.ask(
-            "SELECT EXISTS (SELECT 1 FROM slot WHERE task = ?1 AND purpose = 'publish'
-             AND (state = 'open' OR state = 'mined' OR state = 'final_ok'))",
-            params![task.0],
-        )?;
         let next = self.lane_nonce(run)?;
-        if live {
-            return Err(Refusal::LiveBinding { task }.into());
-        }
         if nonce >= next {
             let (given, expected) = (nonce.0, next.0);
             return Err(Refusal::OutOfOrder { what: "nonce", given, expected }.into());
+        }
+        // Whom the nonce serves, and by which nonce the task is served, if any.
+        let (mut served, mut by) = (None, None);
+        let mut find = self
+            .conn
+            .prepare_cached(
+                "SELECT lane, nonce, task FROM slot WHERE purpose = 'publish'
+             AND (state = 'open' OR state = 'mined' OR state = 'final_ok')
+             AND ((lane = ?1 AND nonce = ?2) OR task = ?3)",
+            )
+            .map_err(sql_error(self.path))?;
+        let rows = find
+            .query_map(params![run.lane, int(nonce.0), task.0], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, [u8; 16]>(2)?))
+            })
+            .map_err(sql_error(self.path))?;
+        for row in rows {
+            let (lane, at, of) = row.map_err(sql_error(self.path))?;
+            let here = (lane, at) == (run.lane, int(nonce.0));
+            if here {
+                served = Some(TaskKey(of));
+            }
+            if of == task.0 {
+                by = Some(here);
+            }
+        }
+        match (served, by) {
+            (_, Some(true)) => return Ok(()),
+            (_, Some(false)) => return Err(Refusal::LiveBinding { task }.into()),
+            (Some(_), None) => return Err(Refusal::SlotTaken { nonce }.into()),
+            (None, None) => {}
         }
         self.execute(
             "INSERT INTO slot (lane, nonce, run, task, purpose, binding, state)

@@ -141,6 +141,12 @@ impl Lab {
         self.oracle.send(&key, [(controller, input, U256::ZERO)]);
     }
 
+    /// Sends nothing from wallet `n` to itself, as another program could.
+    pub(crate) fn use_elsewhere(&self, n: u64) {
+        let key = self.keys[usize::try_from(n).unwrap()].to_string();
+        self.oracle.send(&key, [(self.wallet(n), Vec::new(), U256::ZERO)]);
+    }
+
     /// The address of wallet `n`.
     pub(crate) fn wallet(&self, n: u64) -> Address {
         address(&self.keys[usize::try_from(n).unwrap()])

@@ -71,7 +71,7 @@ pub(super) async fn begin(
             Begin::Deposit { header, account: wallet, amount }
         }
         Errand::Reclaim => Begin::Reclaim { header, tasks: stale().collect() },
-        Errand::Fence => Begin::Fence { header, window: FENCES },
+        Errand::Fence => Begin::Fence { header, window: FENCES, consent: Consent::default() },
     })
 }
 

@@ -19,7 +19,7 @@ use alloy::primitives::{Address, B256};
 
 use crate::engine::event::FORMAT;
 use crate::engine::{
-    CancelScope, Effect, EffectKey, Engine, Event, Input, RunHeader, RunOutcome, Wishes,
+    CancelScope, Effect, EffectKey, Engine, Event, Found, Input, RunHeader, RunOutcome, Wishes,
 };
 use crate::plan::{
     Allowance, Edge, EdgeKind, Limits, OnExceed, OnPartial, RetryRule, Schedule, StepRule,
@@ -182,21 +182,42 @@ impl World {
     /// The journal is lost, and every byte that was signed; pools and chain have what they have. The
     /// run goes on from the chain.
     pub(super) fn lose(&mut self) {
+        self.lose_but(|_| true);
+    }
+
+    /// The same, where the chain shows only some of what was published.
+    pub(super) fn lose_but(&mut self, shows: impl Fn(&Found) -> bool) {
         self.lost = true;
         self.cap = None;
         let steps = Schedule { steps: Vec::new(), fingerprint: B256::ZERO };
         let schedule = std::mem::replace(&mut self.schedule, Arc::new(steps));
         let next_nonce = Nonce(self.chain.settled().len() as u64);
-        let pending = u32::try_from(self.chain.count() - next_nonce.0).unwrap();
         self.begin_again(RunId::from_random(8), next_nonce);
-        self.feed(Input::Fences { count: self.limits.window.get() + pending });
+        self.feed(Input::Fences { count: self.limits.window.get() });
         assert_eq!(self.run(), RunOutcome::Done, "a fence");
 
         self.schedule = schedule;
         let below = Nonce(self.chain.settled().len() as u64);
         self.begin_again(RunId::from_random(7), below);
-        let found = self.chain.found();
+        let mut found = self.chain.found();
+        found.retain(shows);
         self.feed(Input::ChainRead { found, below });
+    }
+
+    /// Time passes, and blocks come, while nobody hears of anything but the log stream.
+    pub(super) fn sleep(&mut self, seconds: u64) {
+        self.now += seconds * 1000;
+        (0..4).for_each(|_| self.chain.mine(self.now / 1000, self.faults, &mut self.dice));
+        let logs = |effect: &&Effect| matches!(effect, Effect::ReadLogs { .. });
+        while let Some(effect) = self.out.values().find(logs).cloned() {
+            self.out.remove(&effect.key());
+            let Effect::ReadLogs { ring, .. } = &effect else { unreachable!() };
+            let Some(read) = self.chain.read_logs(ring) else {
+                self.out.insert(effect.key(), effect);
+                return;
+            };
+            self.feed(Input::Logs(read));
+        }
     }
 
     fn begin_again(&mut self, run: RunId, next_nonce: Nonce) {
