@@ -2,7 +2,7 @@
 
 use alloy::primitives::{Address, B256};
 
-use crate::engine::{CancelScope, Found, RunHeader, Stale, Wishes};
+use crate::engine::{CancelScope, Found, Input, RunHeader, Stale, Wishes};
 use crate::units::{Nonce, RunId, Wei};
 
 /// Which run.
@@ -95,4 +95,12 @@ pub struct Consent {
     pub take_over: bool,
     /// Hashes of code that may be at the network's addresses, besides the recorded one.
     pub code: Vec<B256>,
+}
+
+/// A wish for fences as long as this database once had bound nonces, of which it may be an old
+/// copy; any other wish as it is.
+pub(super) fn up_to(wish: Input, marked: Option<Nonce>, next: Nonce) -> Input {
+    let Input::Fences { count } = wish else { return wish };
+    let behind = marked.map_or(0, |marked| marked.0.saturating_sub(next.0));
+    Input::Fences { count: count.max(u32::try_from(behind).unwrap_or(u32::MAX)) }
 }

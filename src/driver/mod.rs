@@ -155,7 +155,6 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
         lock.check(database, lane.next_nonce)?;
     }
     let Footing { next_nonce, foreign } = footing;
-    let marked = drive.mark.as_ref().map_or(Nonce(0), |(lock, database)| lock.marked(database));
     let epoch = lane.epoch + 1;
     let first = match past.resume {
         Some((cap, wishes)) => Input::Resume { epoch, cap, wishes },
@@ -164,14 +163,8 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     let taken = Input::Lane { wallet: header.signer, next_nonce, open: lane.open, foreign };
     let mut inputs = vec![first, taken];
     inputs.extend(accepted.map(|code| Input::CodeAccepted { code }));
-    inputs.extend(past.wish.map(|wish| match wish {
-        // As far as this database, of which this may be an old copy, once had bound.
-        Input::Fences { count } => {
-            let behind = u32::try_from(marked.0.saturating_sub(next_nonce.0)).unwrap_or(u32::MAX);
-            Input::Fences { count: count.max(behind) }
-        }
-        wish => wish,
-    }));
+    let marked = drive.mark.as_ref().map(|(lock, database)| lock.marked(database));
+    inputs.extend(past.wish.map(|wish| begin::up_to(wish, marked, next_nonce)));
     let crew = Crew {
         chain,
         content,

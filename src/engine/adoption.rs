@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Cid, Nonce, PastPublication, Round, TaskId, TaskKey, Timestamp};
 
-use super::task::{LastClosed, Published, Task, TaskState};
+use super::task::{LastClosed, Origin, Published, Task, TaskState};
 use super::{Engine, Event, FailReason, Timer, Turn};
 
 /// How many publications one fact names at most.
@@ -159,7 +159,7 @@ impl Engine {
         self.timers.clear(Timer::Round(id));
         let published = Published {
             is_final: true,
-            adopted: true,
+            origin: Origin::Chain,
             read_wanted: true,
             ..Published::new(*nonce, *address, *block, *expiry)
         };

@@ -245,18 +245,10 @@ impl Engine {
     }
 
     pub(super) fn slot_final(&mut self, nonce: Nonce, end: &SlotEnd, gas_paid: Wei) {
-        let fencing = self.errands.are_fences();
         let Some(lane) = &mut self.lane else { return };
         let slot = lane.slot(nonce);
         let Some(publication) = lane.close(nonce) else { return };
-        // That something unknown was there first is what fences are for; below `began` it is not
-        // unknown any more.
-        let foreign = matches!(end, SlotEnd::Foreign) && !fencing;
-        let was_read = nonce < lane.began;
-        if foreign && !was_read {
-            lane.foreign = lane.foreign.max(Some(nonce));
-            self.foreign += 1;
-        }
+        let frees_task = *end == SlotEnd::Foreign && self.was_foreign(nonce);
         for (_, hash) in &publication.versions {
             self.by_hash.remove(hash);
         }
@@ -309,9 +301,23 @@ impl Engine {
                 self.deposit = super::Deposit::Final { ok: matches!(end, SlotEnd::Ok { .. }) };
             }
         }
-        if foreign && was_read {
+        if frees_task {
             self.unbind(task);
         }
+    }
+
+    /// A slot was used up by something else; says whether its task is free for another one. That
+    /// something unknown was there first is what fences are for; below the first nonce that was not
+    /// read it is not unknown any more.
+    fn was_foreign(&mut self, nonce: Nonce) -> bool {
+        let fencing = self.is_fencing();
+        let Some(lane) = &mut self.lane else { return false };
+        let was_read = nonce < lane.began;
+        if !fencing && !was_read {
+            lane.foreign = lane.foreign.max(Some(nonce));
+            self.foreign += 1;
+        }
+        !fencing && was_read
     }
 
     /// What a publication would have paid is free again: it never will be one.

@@ -5,7 +5,9 @@ use alloy::primitives::B256;
 use crate::units::{Revert, TaskStatus, Wei};
 
 use super::retry::RoundEnd;
-use super::task::{Candidate, Ending, MOST_DENIED, Published, Response, Stage, Task, TaskState};
+use super::task::{
+    Candidate, Ending, MOST_DENIED, Origin, Published, Response, Stage, Task, TaskState,
+};
 use super::{FailReason, Offer, Outcome, Verdict};
 
 impl Task {
@@ -73,7 +75,7 @@ impl Task {
     /// that is over once the height of this read is final.
     pub(super) fn was_canceled(&mut self, status: TaskStatus, after: u64) {
         if let TaskState::Awaiting(published) = &self.state
-            && published.adopted
+            && published.origin == Origin::Chain
             && status == TaskStatus::Canceled
         {
             let (published, end) = (published.clone(), Ending::Done(Outcome::Canceled));
@@ -253,7 +255,7 @@ mod tests {
             block: BLOCK,
             expiry: ChainTime::from_secs(1),
             is_final: true,
-            adopted: false,
+            origin: Origin::OwnSlot,
             attempted: true,
             queue: std::collections::VecDeque::new(),
             refused: Vec::new(),

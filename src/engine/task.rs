@@ -107,6 +107,15 @@ pub(super) enum LastClosed {
     Unknown,
 }
 
+/// How a publication is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A slot of the journal published it.
+    OwnSlot,
+    /// The chain showed it, from a time that the journal does not know.
+    Chain,
+}
+
 /// What is on chain of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Published {
@@ -120,8 +129,8 @@ pub(super) struct Published {
     pub expiry: ChainTime,
     /// Whether the publication is final.
     pub is_final: bool,
-    /// Whether the chain showed it, and not this run's own slot.
-    pub adopted: bool,
+    /// How it is known.
+    pub origin: Origin,
     /// Whether a provider has taken it.
     pub attempted: bool,
     /// Responses that nobody has looked at, oldest first.
@@ -324,7 +333,7 @@ impl Published {
             block,
             expiry,
             is_final: false,
-            adopted: false,
+            origin: Origin::OwnSlot,
             attempted: false,
             queue: VecDeque::new(),
             refused: Vec::new(),

@@ -184,6 +184,26 @@ fn a_wrong_id_buys_nothing_and_a_pipeline_without_the_items_leaves_none_unsaid()
     ran.says(&["of this run", "no task of its plan"]);
 }
 
+/// It might be of this run: going on would pay for it again.
+#[test]
+fn a_config_that_cannot_be_read_stops_everything_until_somebody_answers_for_it() {
+    let lab = Lab::up(&["--latency", "100ms"], 16, 1);
+    let player = player(&lab, 0, true);
+    assert!(killed_at(&player, &player.words("run"), ("task_published", 3)));
+    let run = run_id(&player);
+    lose(&player);
+    lab.publish_unreadable(0, &player);
+    let before = lab.oracle.inputs(player.wallet, player.since).len();
+    let ran = player.project.run(&from_chain(&run)).exits(7);
+    ran.says(&["E0903", "1 config", "--skip-unreadable", "nothing was published"]);
+    assert_eq!(lab.oracle.inputs(player.wallet, player.since).len(), before);
+    let words = [&from_chain(&run)[..], &["--skip-unreadable"]].concat();
+    player.project.run(&words).exits(0).says(&["1 without a tag"]);
+    let after = lab.oracle.inputs(player.wallet, player.since).len();
+    assert_eq!(after as u64, TASKS + 1, "each task once, and the one that is not ours");
+    player.has_outputs("each", ITEMS);
+}
+
 #[test]
 fn a_fence_that_was_killed_goes_on_and_is_no_run_that_anybody_means() {
     let lab = Lab::up(&["--latency", "100ms"], 14, 1);
@@ -221,10 +241,10 @@ fn a_journal_that_another_machine_held_goes_on_here_once_that_is_said() {
 
 #[test]
 fn a_journal_that_is_lost_or_put_back_at_any_moment_costs_nothing_twice() {
-    let (cases, seed) = (count(50, 500), seed());
+    let (cases, seed) = (count(30, 500), seed());
     let lab = Lab::up(&["--latency", "50ms"], seed, cases);
     let (kills, adopted) = (AtomicU64::new(0), AtomicU64::new(0));
-    each_case("lost", seed, (cases, 6), |number| {
+    each_case("lost", seed, (cases, 8), |number| {
         let mut chance = Chance::new(seed, number);
         let tag = chance.hits(70);
         let player = player(&lab, number, tag);

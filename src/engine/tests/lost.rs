@@ -104,11 +104,10 @@ fn an_adopted_task_does_not_expire_before_it_was_read() {
         world.count(|event| matches!(event, Event::TaskRead { task, .. } if *task == id)) > 0
     };
     let unread = |world: &World| {
-        let adopted = world.journal.iter().filter_map(|(_, event)| match event {
-            Event::TaskAdopted { task, .. } => Some(*task),
-            _ => None,
-        });
-        adopted.filter(|id| !read(world, *id)).collect::<Vec<_>>()
+        let adopted = |(_, event): &(_, Event)| {
+            if let Event::TaskAdopted { task, .. } = event { Some(*task) } else { None }
+        };
+        world.journal.iter().filter_map(adopted).filter(|id| !read(world, *id)).collect::<Vec<_>>()
     };
     let waiting = unread(&world);
     assert!(!waiting.is_empty());

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy::signers::local::PrivateKeySigner;
+use alloy::sol_types::SolCall;
+use ogflow::chain::contract::abi::IController;
 use serde_json::Value;
 
 use super::oracle::{Money, Oracle, doubled};
@@ -139,6 +141,16 @@ impl Lab {
         let controller = ogflow::units::Network::devnet().controller;
         let key = self.keys[usize::try_from(n).unwrap()].to_string();
         self.oracle.send(&key, [(controller, input, U256::ZERO)]);
+    }
+
+    /// Publishes a task whose config nobody can read, as another program could have done.
+    pub(crate) fn publish_unreadable(&self, n: u64, player: &Player) {
+        let input = &self.oracle.inputs(player.wallet, player.since)[0];
+        let mut call = IController::publishTaskCall::abi_decode(input).unwrap();
+        call.taskParams.config = format!("{}-gone", call.taskParams.config);
+        let controller = ogflow::units::Network::devnet().controller;
+        let key = self.keys[usize::try_from(n).unwrap()].to_string();
+        self.oracle.send(&key, [(controller, call.abi_encode(), U256::ZERO)]);
     }
 
     /// Sends nothing from wallet `n` to itself, as another program could.
