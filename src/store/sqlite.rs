@@ -59,6 +59,11 @@ impl SqliteJournal {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(&path, flags).map_err(sql_error(&path))?;
+        Self::on(conn, path, verify)
+    }
+
+    /// The journal on a connection that nobody has used yet.
+    fn on(conn: Connection, path: PathBuf, verify: Verify) -> Result<Self, StoreError> {
         configure(&conn, &path)?;
         make_schema(&conn, &path)?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -299,5 +304,7 @@ fn at(moment: Timestamp) -> i64 {
     int(moment.as_millis())
 }
 
+#[cfg(test)]
+mod power_tests;
 #[cfg(test)]
 mod tests;

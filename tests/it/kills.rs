@@ -3,7 +3,7 @@
 //! A run of 30 tasks is killed one to five times and resumed. Moments are chosen by what the
 //! process itself tells (its events), then a small random delay, so that all phases are hit. What
 //! must hold afterwards is read from the chain. A kill leaves the page cache, so nothing here
-//! proves anything about a power cut.
+//! proves anything about a power cut; the store's `power_tests` do.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};

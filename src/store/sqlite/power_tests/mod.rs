@@ -1,0 +1,100 @@
+//! The power goes: what the journal called durable is there, whatever the disk did with the rest.
+//!
+//! The journal runs on a file system of its own (`vfs`) over a disk that keeps only what was
+//! synced (`disk`). `story` is a writer and what must be there when it comes back, `turns` what it
+//! writes, `books` what the guards must say. `SEED=n` tells one story again, `LONG=1` tells many more.
+
+mod books;
+mod disk;
+mod story;
+mod turns;
+mod vfs;
+
+use disk::Honesty;
+use story::{Counts, Setting, Wrong, tell};
+use vfs::Drive;
+
+/// Stories per change.
+const STORIES: u64 = 300;
+/// The same in the long tier.
+const LONG_STORIES: u64 = 5_000;
+/// Stories in which a broken promise must come to light.
+const BROKEN: u64 = 40;
+
+/// The journal as it is, on a disk that does what it says.
+const AS_IT_IS: Setting = Setting { honesty: Honesty::Honest, pragma: "", losses: true };
+
+#[expect(clippy::disallowed_methods, reason = "the settings of a test run")]
+fn setting_of_the_test(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Tells stories; says which ones went wrong, and how.
+#[expect(clippy::disallowed_macros, reason = "a test says what it did")]
+fn stories(name: &'static str, setting: Setting, seeds: std::ops::Range<u64>) -> Vec<Wrong> {
+    let drive = Drive::new(name);
+    let mut all = Counts::default();
+    let mut wrong = Vec::new();
+    let stories = seeds.end - seeds.start;
+    for seed in seeds {
+        match tell(&drive, setting, seed) {
+            Ok(counts) => all.add(&counts),
+            Err(why) => {
+                eprintln!("SEED={seed}: {why:?}");
+                wrong.push(why);
+            }
+        }
+    }
+    eprintln!("{name}: {stories} stories, {} wrong, {all:?}", wrong.len());
+    wrong
+}
+
+#[test]
+fn a_power_loss_takes_nothing_that_was_durable_and_leaves_no_half_group() {
+    let seeds = match (setting_of_the_test("SEED"), setting_of_the_test("LONG")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(_)) => 0..LONG_STORIES,
+        (None, None) => 0..STORIES,
+    };
+    assert_eq!(stories("power", AS_IT_IS, seeds), []);
+}
+
+#[test]
+fn a_journal_that_does_not_sync_its_commits_forgets_what_the_network_has() {
+    let setting = Setting { pragma: "PRAGMA synchronous = NORMAL", ..AS_IT_IS };
+    let wrong = stories("power-normal", setting, 0..BROKEN);
+    assert!(wrong.iter().any(|why| matches!(why, Wrong::Left { .. })), "{wrong:?}");
+    assert!(wrong.iter().any(|why| matches!(why, Wrong::Forgotten { .. })), "{wrong:?}");
+    // That setting forgets; it mixes nothing up.
+    let forgot = |why: &Wrong| matches!(why, Wrong::Left { .. } | Wrong::Forgotten { .. });
+    assert!(wrong.iter().all(forgot), "{wrong:?}");
+}
+
+#[test]
+fn a_disk_that_does_not_sync_is_found_out() {
+    let broken = |name, honesty| stories(name, Setting { honesty, ..AS_IT_IS }, 0..BROKEN);
+    let wrong = broken("power-no-sync", Honesty::NoSync);
+    assert!(wrong.iter().any(|why| matches!(why, Wrong::Left { .. })), "{wrong:?}");
+    // A checkpoint that was not synced before its log began again mixes old pages with new ones.
+    let wrong = broken("power-no-database-sync", Honesty::NoDatabaseSync);
+    assert!(wrong.iter().any(|why| matches!(why, Wrong::Refused(_))), "{wrong:?}");
+    // A file without a name is not there.
+    let wrong = broken("power-no-folder-sync", Honesty::NoFolderSync);
+    assert!(wrong.iter().any(|why| matches!(why, Wrong::Left { .. })), "{wrong:?}");
+}
+
+#[test]
+fn without_a_loss_nothing_is_wrong_with_either_setting() {
+    for (name, pragma) in [("power-on", ""), ("power-on-normal", "PRAGMA synchronous = NORMAL")] {
+        let setting = Setting { pragma, losses: false, ..AS_IT_IS };
+        assert_eq!(stories(name, setting, 0..BROKEN), []);
+    }
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story_of_the_disk() {
+    let drive = Drive::new("power-again");
+    for seed in 0..8 {
+        assert_eq!(tell(&drive, AS_IT_IS, seed), tell(&drive, AS_IT_IS, seed), "seed {seed}");
+    }
+}
