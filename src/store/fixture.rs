@@ -104,7 +104,6 @@ pub(crate) fn signed(tx: &SignedTx, call: Call) -> Event {
     Event::VersionSigned { slot: tx.slot, seq: tx.seq, hash: tx.hash, call, fees: fees() }
 }
 
-/// The slot at a nonce is used up.
 /// Task `n` was published by a nonce that this journal did not bind.
 pub(crate) fn adopted(nonce: u64, n: u8) -> Event {
     let Call::PublishTask { source, config, expiry, payment } = publish(n) else { unreachable!() };
@@ -122,6 +121,7 @@ pub(crate) fn adopted(nonce: u64, n: u8) -> Event {
     Event::TaskAdopted { task: TaskId::new(0, n.into()), key: key(n), publication }
 }
 
+/// The slot at a nonce is used up.
 pub(crate) fn ended(nonce: u64, end: SlotEnd) -> Event {
     Event::SlotFinal { slot: slot(nonce), end, gas_paid: Wei::ZERO }
 }
