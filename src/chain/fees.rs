@@ -24,7 +24,9 @@ const USUAL_CONFIRM_USE: u64 = 97_000;
 /// How much more it takes to fill empty storage than to change what is there (EIP-2200, EIP-2929).
 pub const EMPTY_STORAGE_GAS: u64 = 17_100;
 /// What a publication may need beside an estimate that was made while money of the payer was in
-/// escrow: the next may be the first again. With what the inner calls keep back of it (EIP-150).
+/// escrow: the next may be the first again. And a confirm, beside one that was made for a provider
+/// with earnings: the next may earn for the first time. With what the inner calls keep back of it
+/// (EIP-150).
 const REFILL_GAS: u64 = EMPTY_STORAGE_GAS + EMPTY_STORAGE_GAS / 20;
 /// Gas of a cancel or a deposit.
 pub const TYPICAL_SMALL_GAS: u64 = 250_000;
@@ -164,13 +166,14 @@ impl GasKey {
     }
 
     /// The least that may be given however little was used: the estimate, and for a publication
-    /// the refill.
+    /// and a confirm the refill.
     fn with_refill(self, estimate: u64) -> u64 {
         match self {
             Self::Publish { .. } => {
                 estimate.saturating_add(REFILL_GAS).min(raised(estimate, ESTIMATE_MARGIN))
             }
-            Self::Confirm | Self::Cancel | Self::Deposit | Self::NoOp => estimate,
+            Self::Confirm => estimate.saturating_add(REFILL_GAS),
+            Self::Cancel | Self::Deposit | Self::NoOp => estimate,
         }
     }
 
@@ -223,7 +226,7 @@ impl GasBook {
         if ok {
             known.most_used = known.most_used.max(used);
             known.seen = known.seen.saturating_add(1);
-        } else if used >= limit {
+        } else if ran_out(used, limit) {
             let more = limit.saturating_add(limit / 2);
             *known = Known { estimate: None, most_used: known.most_used.max(more), seen: 0 };
         }
@@ -234,7 +237,8 @@ impl GasBook {
     /// An estimate x 1.08; after enough receipts the most that was used x 1.03 + 5,000, but never
     /// less than the estimate itself: a call needs more than it uses in the end, because inner
     /// calls keep back 1/64 (EIP-150) and refunds come last (EIP-3529). A publication keeps room
-    /// to fill the payer's escrow anew, within the first margin. Without either, what is typical.
+    /// to fill the payer's escrow anew, within the first margin, and a confirm to be its provider's
+    /// first. Without either, what is typical.
     pub fn limit(&self, key: GasKey) -> u64 {
         let known = self.known.get(&key).copied().unwrap_or_default();
         let by_receipts = raised(known.most_used, SEEN_MARGIN).saturating_add(SEEN_EXTRA);
@@ -243,7 +247,10 @@ impl GasBook {
             Some(estimate) if known.seen >= ENOUGH_SEEN => {
                 by_receipts.max(key.with_refill(estimate))
             }
-            Some(estimate) => raised(estimate, ESTIMATE_MARGIN).max(known.most_used),
+            Some(estimate) => {
+                let limit = raised(estimate, ESTIMATE_MARGIN);
+                limit.max(key.with_refill(estimate)).max(known.most_used)
+            }
             None if known.most_used > 0 => by_receipts.max(key.typical()),
             None => key.typical(),
         }
@@ -272,6 +279,12 @@ pub fn expected_price(base_fee: Option<Wei>, cap: Wei, tip: Wei) -> Wei {
 fn raised(gas: u64, permille: u64) -> u64 {
     let product = u128::from(gas) * u128::from(1_000 + permille);
     u64::try_from(product.div_ceil(1_000)).unwrap_or(u64::MAX)
+}
+
+/// Whether a transaction that was undone may have run out of gas. An inner call that does leaves
+/// the outer ones a 64th each (EIP-150), with which they undo everything.
+pub const fn ran_out(used: u64, limit: u64) -> bool {
+    limit.saturating_sub(used) <= limit / 16
 }
 
 /// What a transaction paid for gas, in wei.

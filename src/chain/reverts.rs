@@ -18,6 +18,11 @@ const NAMES: [(&str, Revert); 8] = [
     ("expired", Revert::Expired),
 ];
 
+/// Whether a reverted call left no reason, as one does whose inner call ran out of gas.
+pub(super) fn is_silent(reason: &Revert) -> bool {
+    *reason == Revert::Other(Words::Silent.to_string())
+}
+
 /// The typed reason of a reverted call's return data.
 pub(super) fn typed(data: &[u8]) -> Revert {
     match decode_revert(data) {
@@ -55,7 +60,7 @@ pub(super) fn of_fault(fault: &Fault) -> Option<(Revert, Bytes)> {
         return Some((typed(data), data.clone()));
     }
     let reason = message.raw().split_once("reverted: ").map(|(_, reason)| named(reason));
-    let reason = reason.unwrap_or_else(|| Revert::Other("no reason given".into()));
+    let reason = reason.unwrap_or_else(|| Revert::Other(Words::Silent.to_string()));
     Some((reason, Bytes::new()))
 }
 
@@ -130,7 +135,7 @@ mod tests {
         let words = refused(-32000, "execution reverted: NotOwner", None);
         assert_eq!(revert(&words), Some(Revert::NotOwner));
         let silent = refused(-32000, "execution reverted", None);
-        assert_eq!(revert(&silent), Some(Revert::Other("no reason given".into())));
+        assert_eq!(revert(&silent), Some(Revert::Other(Words::Silent.to_string())));
         assert_eq!(revert(&refused(-32000, "header not found", None)), None);
         assert_eq!(revert(&Fault::Silence), None);
     }

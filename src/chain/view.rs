@@ -11,7 +11,7 @@ use alloy::primitives::{Address, B256};
 use tokio::time::Instant;
 
 use super::error::{ChainError, Fault};
-use super::fees::gas_paid;
+use super::fees::{gas_paid, ran_out};
 use super::finality::FinalityRule;
 use super::reading::{
     At, Header, RawReceipt, RawTransaction, ask_count, ask_header, ask_latest, ask_receipt,
@@ -224,11 +224,12 @@ async fn reasons(
         Err(error) => return Err(error),
     };
     let reasons = reverted.iter().zip(&replies).map(|((raw, tx), reply)| {
-        let ran_out = raw.gas_used >= tx.gas;
+        let ran_out = ran_out(raw.gas_used.to(), tx.gas.to());
         let reason = match reply {
             Err(fault) => reverts::of_fault(fault).map(|(reason, _)| reason),
             Ok(_) => None,
         };
+        let reason = reason.filter(|reason| !(ran_out && reverts::is_silent(reason)));
         let unexplained = || {
             if ran_out {
                 Revert::OutOfGas

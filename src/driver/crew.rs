@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::chain::{Chain, ChainError, OnRevert, PublishSample, SurveyRequest};
 use crate::content::{Body, Content, ContentError, PinRetry, Service};
-use crate::engine::{EffectKey, Input, Offer, PinFailure};
+use crate::engine::{EffectKey, FetchFailure, Input, Offer, PinFailure};
 use crate::plan::{PlannedStep, TaskConfig};
 use crate::units::{BlockRef, Network, ResponseFacts, Round, SignedTx, TaskId, Untrusted};
 
@@ -185,8 +185,8 @@ impl<C: Chain, K: Content> Crew<C, K> {
         let key = EffectKey::Fetch(task, response);
         let Some(facts) = facts else {
             let reason = format!("there is no response to this task at {response}");
-            let input =
-                Input::FetchFailed { task, response, confirmed_at: None, reason, transient: true };
+            let kind = FetchFailure::NoResponse;
+            let input = Input::FetchFailed { task, response, confirmed_at: None, reason, kind };
             return Reply::told(key, input);
         };
         let confirmed_at = facts.confirmed.then_some(at);
@@ -205,13 +205,17 @@ impl<C: Chain, K: Content> Crew<C, K> {
             // Our own disk: nothing that comes later would be kept either.
             Err(error) if error.service().is_none() => Reply::failed(vec![key], error),
             Err(error) => {
-                let transient = error.is_transient();
                 if self.blames_gateway(&offer.url, &error) && self.gateways.are_down() {
                     // Nothing is known to be wrong with this output.
                     return Reply::failed(vec![key], error);
                 }
                 let reason = Untrusted::from(error.to_string()).to_string();
-                let input = Input::FetchFailed { task, response, confirmed_at, reason, transient };
+                let kind = if error.is_transient() {
+                    FetchFailure::Transient
+                } else {
+                    FetchFailure::Lasting
+                };
+                let input = Input::FetchFailed { task, response, confirmed_at, reason, kind };
                 Reply::told(key, input)
             }
         }

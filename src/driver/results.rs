@@ -148,6 +148,7 @@ impl Results {
             | Event::FetchFailed { .. }
             | Event::OutputChecked { .. }
             | Event::TaskRead { .. }
+            | Event::ResponseGone { .. }
             | Event::ResponsesExhausted { .. }
             | Event::ExpiryPassed { .. }
             | Event::EscrowReturned { .. }

@@ -65,6 +65,7 @@ pub(super) fn trace(event: &Event) {
         Event::ResponseChosen { task, response } => debug!(%task, %response, "response chosen"),
         Event::ResponseConfirmed { task, response, .. } => info!(%task, %response, "confirmed"),
         Event::TaskRead { task, .. } => debug!(%task, "task read"),
+        Event::ResponseGone { task, response } => info!(%task, %response, "no response to it"),
         Event::ResponsesExhausted { task } => info!(%task, "responses exhausted"),
         Event::ExpiryPassed { task } => info!(%task, "expiry passed"),
         Event::RoundOpened { task, round, .. } => info!(%task, %round, "round opened"),

@@ -17,7 +17,7 @@ use crate::plan::StepRule;
 use crate::units::ids::TaskOrigin;
 use crate::units::{Call, ChainTime, Fees, Nonce, Slot, Survey, TaskId, TaskKey, Wei};
 
-use super::purse::{Lack, Price};
+use super::purse::{Lack, Price, confirm_fees};
 use super::step::rule;
 use super::task::{Task, TaskState};
 use super::{Deposit, Engine, Event, Turn};
@@ -233,7 +233,7 @@ impl Engine {
         if self.lack_for_confirm(task, survey).is_some() {
             return false;
         }
-        let fees = fees(survey, survey.confirm_gas);
+        let fees = confirm_fees(task, survey);
         let call = Call::ConfirmResponse { response: candidate.response.address };
         let Some(event) = self.bind(id, task, (call, fees), Wei::ZERO) else { return false };
         self.emit(turn, event);

@@ -102,7 +102,6 @@ impl Engine {
                 }
             }),
             Event::ResponseSeen { task, response, block } => {
-                self.tasks.note_response(*response, *task);
                 let response = super::task::Response { address: *response, block: *block };
                 self.change(*task, |t| t.queue(response));
                 self.listen(*task, at);
@@ -128,6 +127,9 @@ impl Engine {
                     t.was_canceled(*status, cursor);
                 });
                 self.listen(*task, at);
+            }
+            Event::ResponseGone { task, response } => {
+                self.change(*task, |t| t.response_is_gone(*response));
             }
             Event::ResponsesExhausted { task } => self.change(*task, |t| {
                 t.close(|published| {
@@ -314,7 +316,6 @@ impl Engine {
     fn leave_chain(&mut self, id: TaskId, paid: Option<Wei>) {
         self.keep_for_confirm(id, Wei::ZERO);
         let Some(task) = self.tasks.get(id).cloned() else { return };
-        self.tasks.forget_responses(&task);
         for timer in [Timer::Silence(id), Timer::Fetch(id), Timer::Round(id)] {
             self.timers.clear(timer);
         }

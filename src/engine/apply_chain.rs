@@ -171,7 +171,6 @@ impl Engine {
     }
 
     pub(super) fn response_confirmed(&mut self, id: TaskId, response: Address, block: BlockRef) {
-        self.tasks.note_response(response, id);
         self.change(id, |task| {
             if let Some(published) = task.published_mut() {
                 published.confirmed = Some((response, block));

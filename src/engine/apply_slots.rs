@@ -238,7 +238,6 @@ impl Engine {
         };
         let Some(current) = self.tasks.get(task).cloned() else { return };
         if current.round == round && current.published().is_some() {
-            self.tasks.forget_responses(&current);
             self.ledger.reopen(current.payment);
             self.change(task, |task| task.state = TaskState::Publishing { nonce });
         }

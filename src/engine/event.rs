@@ -21,7 +21,7 @@ use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict}
 use super::parts::{Offer, SendNote, Timer};
 
 /// The journal's format: (major, minor).
-pub const FORMAT: (u16, u16) = (1, 4);
+pub const FORMAT: (u16, u16) = (1, 5);
 
 /// One fact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,6 +264,13 @@ pub enum Event {
         block: BlockRef,
         /// The transaction that did it; `None` if it was read, not seen.
         tx_hash: Option<B256>,
+    },
+    /// What was called a confirmed response to a task is none: it is forgotten. Since format 1.5.
+    ResponseGone {
+        /// The task.
+        task: TaskId,
+        /// What is no response to it.
+        response: Address,
     },
     /// A task's contract was read directly.
     TaskRead {

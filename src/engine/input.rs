@@ -137,8 +137,8 @@ pub enum Input {
         confirmed_at: Option<BlockRef>,
         /// Why, as printable text.
         reason: String,
-        /// Whether trying again may help.
-        transient: bool,
+        /// What trying again may change.
+        kind: FetchFailure,
     },
     /// An output was checked.
     Checked {
@@ -215,4 +215,16 @@ pub enum PinFailure {
     Render(String),
     /// The pin service refused it for good.
     Refused(String),
+}
+
+/// What kind of failure kept an output from being fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchFailure {
+    /// Trying again may help.
+    Transient,
+    /// Trying again will not help.
+    Lasting,
+    /// The chain knows of no such response to this task. A node that is behind may say so, and the
+    /// chain itself after a reorg.
+    NoResponse,
 }

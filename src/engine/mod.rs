@@ -61,7 +61,7 @@ pub use effect::{Effect, EffectKey, Window};
 pub use errands::Stale;
 pub use event::Event;
 pub use header::{OpenSlot, OpenVersion, RunHeader};
-pub use input::{Input, PinFailure, Wishes};
+pub use input::{FetchFailure, Input, PinFailure, Wishes};
 pub use items::{Expansion, ItemEntry, ItemFate};
 pub use ledger::Ledger;
 pub use outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict};

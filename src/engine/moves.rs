@@ -1,12 +1,13 @@
 //! How one task moves from state to state; called by the fold and by nothing else.
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 
 use crate::units::{Revert, TaskStatus, Wei};
 
 use super::retry::RoundEnd;
 use super::task::{
-    Candidate, Ending, MOST_DENIED, Origin, Published, Response, Stage, Task, TaskState,
+    Candidate, Ending, MOST_DENIED, MOST_STARVED, Origin, Published, Response, Stage, Task,
+    TaskState,
 };
 use super::{FailReason, Offer, Outcome, Verdict};
 
@@ -126,7 +127,7 @@ impl Task {
                 TaskState::Closing { published, end: Ending::Done(outcome), after }
             }
             (Verdict::Rejected { .. } | Verdict::Unreadable { .. }, _, None) => {
-                published.refuse(response.address, verdict.refusal());
+                published.refuse(response, verdict.refusal());
                 published.read_wanted = true;
                 self.next_look(published)
             }
@@ -147,9 +148,18 @@ impl Task {
 
 impl Task {
     /// Forgets what happened in blocks above `height`.
+    ///
+    /// A response that was found by a direct read may be older than the block of that read: what
+    /// is forgotten is read anew.
     pub(super) fn rewind(&mut self, height: u64) {
         let Some(published) = self.published_mut() else { return };
+        let known = published.queue.len() + published.refused.len();
         published.queue.retain(|response| response.block.number <= height);
+        published.refused.retain(|response| response.block.number <= height);
+        published.read_wanted |= published.queue.len() + published.refused.len() < known;
+        if published.refused.is_empty() {
+            published.refusal = None;
+        }
         if published.confirmed.is_some_and(|(_, block)| block.number > height) {
             published.confirmed = None;
         }
@@ -172,6 +182,19 @@ impl Task {
         }
     }
 
+    /// What was looked at as a confirmed response is none: whatever there is, the task itself says.
+    pub(super) fn response_is_gone(&mut self, gone: Address) {
+        let Some(published) = self.published_mut() else { return };
+        published.confirmed = published.confirmed.filter(|(response, _)| *response != gone);
+        if let TaskState::Checking { published, response, .. } = &self.state
+            && response.address == gone
+        {
+            let mut published = published.clone();
+            published.read_wanted = true;
+            self.state = self.next_look(published);
+        }
+    }
+
     /// The confirm is final: the task closes with the chosen response paid.
     pub(super) fn confirm_is_final(&mut self) {
         if let TaskState::Confirming { published, candidate, .. } = &self.state {
@@ -181,7 +204,7 @@ impl Task {
 
     /// The contract refused the confirm, in a block of this height. If the response is known to be
     /// confirmed, it is paid; if another one is, that one is looked at, for it is what was bought.
-    /// Else the task and its response are read again, as somebody may have confirmed it. A second
+    /// One that ran out of gas is signed again with more. Else the task and its response are read again, as somebody may have confirmed it. A second
     /// refusal says that nothing will be paid through us, and once the log stream has come past it
     /// without a word, that nothing was.
     pub(super) fn confirm_was_refused(&mut self, revert: &Revert, height: u64) {
@@ -194,6 +217,12 @@ impl Task {
         if let Some((address, block)) = published.confirmed {
             published.queue.push_front(Response { address, block });
             self.state = published.look();
+            return;
+        }
+        if *revert == Revert::OutOfGas && published.starved < MOST_STARVED {
+            published.starved += 1;
+            let candidate = candidate.clone();
+            self.state = TaskState::Confirming { published, candidate, nonce: None };
             return;
         }
         published.denied += 1;
@@ -239,7 +268,6 @@ impl Task {
 mod tests {
     use super::*;
     use crate::units::{BlockRef, ChainTime, KeyHash, Nonce};
-    use alloy::primitives::Address;
 
     const BLOCK: BlockRef = BlockRef { number: 7, hash: B256::ZERO };
 
@@ -262,6 +290,7 @@ mod tests {
             refusal: None,
             confirmed: confirmed.map(|response| (response.address, response.block)),
             denied: 0,
+            starved: 0,
             read_wanted: false,
         };
         let candidate =
@@ -298,6 +327,53 @@ mod tests {
             panic!("{:?}", task.state)
         };
         assert!(matches!(outcome, Outcome::RejectedPaid { .. }), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_confirm_that_ran_out_of_gas_is_signed_again_some_times() {
+        let mut task = confirming(None);
+        for round in 1..=MOST_STARVED {
+            task.confirm_was_refused(&Revert::OutOfGas, 9);
+            let TaskState::Confirming { published, candidate, nonce: None } = task.state.clone()
+            else {
+                panic!("{:?}", task.state)
+            };
+            assert_eq!((published.starved, published.denied), (round, 0));
+            let nonce = Some(Nonce(u64::from(round)));
+            task.state = TaskState::Confirming { published, candidate, nonce };
+        }
+        task.confirm_was_refused(&Revert::OutOfGas, 9);
+        assert!(matches!(task.state, TaskState::Checking { .. }), "{:?}", task.state);
+    }
+
+    #[test]
+    fn what_is_forgotten_of_a_branch_is_read_anew_and_its_addresses_are_free() {
+        let mut task =
+            confirming(Some(Response { block: BlockRef { number: 9, ..BLOCK }, ..response(4) }));
+        let published = task.published_mut().unwrap();
+        published.refuse(response(5), FailReason::Rejected("no".into()));
+        published.refuse(
+            Response { block: BlockRef { number: 8, ..BLOCK }, ..response(6) },
+            FailReason::Rejected("no".into()),
+        );
+        published
+            .queue
+            .push_back(Response { block: BlockRef { number: 8, ..BLOCK }, ..response(7) });
+        let known = |task: &Task| -> Vec<Address> { task.responses().collect() };
+        assert_eq!(known(&task), [7, 5, 6, 2, 4].map(Address::repeat_byte));
+        task.rewind(7);
+        assert_eq!(known(&task), [5, 2].map(Address::repeat_byte));
+        assert!(!task.knows(response(6).address) && task.knows(response(5).address));
+        assert!(task.published().unwrap().read_wanted);
+    }
+
+    #[test]
+    fn a_confirmed_response_that_is_none_is_forgotten_and_nothing_counts_as_paid() {
+        let mut task = confirming(Some(response(3)));
+        task.confirm_was_refused(&Revert::AlreadyFinalized, 9);
+        task.response_is_gone(response(3).address);
+        let TaskState::Awaiting(published) = task.state else { panic!("{:?}", task.state) };
+        assert_eq!((published.confirmed, published.read_wanted), (None, true));
     }
 
     #[test]

@@ -130,6 +130,18 @@ pub enum RunOutcome {
     Canceled,
 }
 
+impl Outcome {
+    /// The response that was paid, if one was.
+    pub const fn response(&self) -> Option<Address> {
+        match self {
+            Self::Confirmed { response, .. } | Self::RejectedPaid { response, .. } => {
+                Some(*response)
+            }
+            Self::Failed(_) | Self::Canceled | Self::Skipped => None,
+        }
+    }
+}
+
 impl Verdict {
     /// Why an item fails that has no better response than this.
     pub fn refusal(&self) -> FailReason {

@@ -11,7 +11,7 @@ use crate::units::{Fees, Survey, TaskId, Timestamp, Wei};
 
 use super::admission::fees;
 use super::step::rule;
-use super::task::Task;
+use super::task::{MOST_STARVED, Task};
 use super::{Deposit, Engine, RunOutcome};
 
 /// After so many surveys in a row that found no money for any confirm, a run that waits for
@@ -66,6 +66,12 @@ impl Lack {
     }
 }
 
+/// The fees of a task's confirm: twice the gas for each that ran out of it.
+pub(super) fn confirm_fees(task: &Task, survey: &Survey) -> Fees {
+    let starved = task.published().map_or(0, |published| published.starved);
+    fees(survey, survey.confirm_gas.saturating_mul(1 << starved.min(MOST_STARVED)))
+}
+
 impl Engine {
     /// What a publication of this task takes at the fees of a survey; `None` if there is no such
     /// task, or if no sum of money is that high.
@@ -92,7 +98,7 @@ impl Engine {
     ///
     /// What is kept for it counts as its own, and so does the budget's `reserve_gas`.
     pub(super) fn lack_for_confirm(&self, task: &Task, survey: &Survey) -> Option<Lack> {
-        let need = fees(survey, survey.confirm_gas).ceiling().map(|gas| {
+        let need = confirm_fees(task, survey).ceiling().map(|gas| {
             let more = gas.saturating_sub(task.confirm_reserve);
             let wallet = more.saturating_sub(self.limits.reserve_gas);
             Need { cap: more, vault: Wei::ZERO, wallet }

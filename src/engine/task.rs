@@ -13,6 +13,9 @@ use super::{FailReason, Offer, Outcome};
 /// How many refused confirms end a round: after the first one everything is looked at again.
 pub(super) const MOST_DENIED: u32 = 2;
 
+/// So many times the gas of a confirm is doubled because it ran out.
+pub(super) const MOST_STARVED: u32 = 4;
+
 /// How often an output is fetched before it counts as unreadable.
 pub(super) const FETCH_TRIES: u32 = 6;
 
@@ -135,14 +138,16 @@ pub(super) struct Published {
     pub attempted: bool,
     /// Responses that nobody has looked at, oldest first.
     pub queue: VecDeque<Response>,
-    /// Responses that were refused, and why the last one was.
-    pub refused: Vec<Address>,
+    /// Responses that were refused.
+    pub refused: Vec<Response>,
     /// Why the last one was refused.
     pub refusal: Option<FailReason>,
     /// Which response the chain calls confirmed, and in which block.
     pub confirmed: Option<(Address, BlockRef)>,
     /// How many confirms of ours the contract has refused for good.
     pub denied: u32,
+    /// How many confirms of ours have run out of gas.
+    pub starved: u32,
     /// Whether it is to be read directly.
     pub read_wanted: bool,
 }
@@ -288,25 +293,52 @@ impl Task {
         }
     }
 
-    /// Whether a response is known to this task in any way.
-    pub(super) fn knows(&self, response: Address) -> bool {
-        let looked_at = match &self.state {
-            TaskState::Checking { response: current, .. } => current.address == response,
+    /// The response that is looked at, or settled on.
+    const fn in_hand(&self) -> Option<Response> {
+        match &self.state {
+            TaskState::Checking { response, .. } => Some(*response),
             TaskState::Choosing { candidate, .. } | TaskState::Confirming { candidate, .. } => {
-                candidate.response.address == response
+                Some(candidate.response)
             }
             TaskState::Waiting { .. }
             | TaskState::Pinning
             | TaskState::Ready { .. }
             | TaskState::Publishing { .. }
             | TaskState::Awaiting(_)
-            | TaskState::Closing { .. } => false,
+            | TaskState::Closing { .. } => None,
+        }
+    }
+
+    /// Whether a response is known to this task in any way, but for what the chain said of it.
+    pub(super) fn knows(&self, response: Address) -> bool {
+        let listed = |published: &Published| {
+            let mut listed = published.queue.iter().chain(&published.refused);
+            listed.any(|known| known.address == response)
         };
-        looked_at
-            || self.published().is_some_and(|published| {
-                published.refused.contains(&response)
-                    || published.queue.iter().any(|queued| queued.address == response)
-            })
+        self.in_hand().is_some_and(|in_hand| in_hand.address == response)
+            || self.published().is_some_and(listed)
+    }
+
+    /// All responses of this task that are remembered. A reorg can give their addresses to others,
+    /// so what it takes back is not among them any more.
+    pub(super) fn responses(&self) -> impl Iterator<Item = Address> + '_ {
+        let published = self.published();
+        let listed = published.into_iter().flat_map(|p| p.queue.iter().chain(&p.refused));
+        let confirmed = published.and_then(|p| p.confirmed).map(|(response, _)| response);
+        let paid = match &self.state {
+            TaskState::Closing { end: Ending::Done(outcome), .. } => outcome.response(),
+            TaskState::Closing { end: Ending::Round(_), .. }
+            | TaskState::Waiting { .. }
+            | TaskState::Pinning
+            | TaskState::Ready { .. }
+            | TaskState::Publishing { .. }
+            | TaskState::Awaiting(_)
+            | TaskState::Checking { .. }
+            | TaskState::Choosing { .. }
+            | TaskState::Confirming { .. } => None,
+        };
+        let in_hand = self.in_hand().map(|response| response.address);
+        listed.map(|response| response.address).chain(in_hand).chain(confirmed).chain(paid)
     }
 }
 
@@ -340,6 +372,7 @@ impl Published {
             refusal: None,
             confirmed: None,
             denied: 0,
+            starved: 0,
             read_wanted: false,
         }
     }
@@ -357,8 +390,8 @@ impl Published {
     }
 
     /// Notes that a response was refused.
-    pub(super) fn refuse(&mut self, response: Address, reason: FailReason) {
-        if !self.refused.contains(&response) {
+    pub(super) fn refuse(&mut self, response: Response, reason: FailReason) {
+        if self.refused.iter().all(|known| known.address != response.address) {
             self.refused.push(response);
         }
         self.refusal = Some(reason);

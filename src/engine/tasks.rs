@@ -108,11 +108,6 @@ impl Tasks {
         self.by_response.get(&response).copied()
     }
 
-    /// Remembers whose response this is.
-    pub(super) fn note_response(&mut self, response: Address, id: TaskId) {
-        self.by_response.insert(response, id);
-    }
-
     /// Tasks to be taken back of which it is open whether they can be.
     pub(super) fn undecided(&self) -> impl Iterator<Item = TaskId> + '_ {
         self.undecided.iter().copied()
@@ -185,6 +180,7 @@ impl Tasks {
         if let Some(published) = task.published() {
             self.by_address.insert(published.address, id);
         }
+        self.by_response.extend(task.responses().map(|response| (response, id)));
         match &task.state {
             TaskState::Ready { .. } => {
                 self.ready.insert(id);
@@ -221,8 +217,9 @@ impl Tasks {
         self.collecting -= u32::from(task.is_collecting());
         self.confirm_reserves = self.confirm_reserves.saturating_sub(task.confirm_reserve);
         if let Some(published) = task.published() {
-            self.by_address.remove(&published.address);
+            forget(&mut self.by_address, published.address, id);
         }
+        task.responses().for_each(|response| forget(&mut self.by_response, response, id));
         match &task.state {
             TaskState::Ready { .. } => {
                 self.ready.remove(&id);
@@ -246,18 +243,70 @@ impl Tasks {
             | TaskState::Confirming { nonce: Some(_), .. } => {}
         }
     }
+}
 
-    /// Forgets the responses of a task that has ended.
-    pub(super) fn forget_responses(&mut self, task: &Task) {
-        let Some(published) = task.published() else { return };
-        for response in &published.refused {
-            self.by_response.remove(response);
+/// Forgets whose address this is, unless a reorg gave it to another task meanwhile.
+fn forget(of: &mut BTreeMap<Address, TaskId>, address: Address, id: TaskId) {
+    if of.get(&address) == Some(&id) {
+        of.remove(&address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::task::{Published, Response};
+    use crate::units::{BlockRef, KeyHash, Nonce};
+    use alloy::primitives::B256;
+
+    const ONE: TaskId = TaskId::new(0, 1);
+    const TWO: TaskId = TaskId::new(0, 2);
+
+    fn address(byte: u8) -> Address {
+        Address::repeat_byte(byte)
+    }
+
+    const fn block(number: u64) -> BlockRef {
+        BlockRef { number, hash: B256::ZERO }
+    }
+
+    fn at(byte: u8) -> TaskState {
+        let expiry = ChainTime::from_secs(9);
+        TaskState::Awaiting(Published::new(Nonce(0), address(byte), block(3), expiry))
+    }
+
+    /// Two tasks, each on chain.
+    fn two() -> Tasks {
+        let mut tasks = Tasks::default();
+        for (id, byte) in [(ONE, 1), (TWO, 2)] {
+            let task = Task { state: at(byte), ..Task::new(KeyHash([0; 16]), Wei::ZERO, 60) };
+            tasks.insert(id, task);
         }
-        for response in &published.queue {
-            self.by_response.remove(&response.address);
-        }
-        if let Some((response, _)) = published.confirmed {
-            self.by_response.remove(&response);
-        }
+        tasks
+    }
+
+    #[test]
+    fn tasks_whose_addresses_a_reorg_swaps_are_both_found() {
+        let mut tasks = two();
+        // One is published anew, at the address of the other, before that one is taken back.
+        tasks.change(ONE, |task| task.state = at(2));
+        tasks.change(TWO, |task| task.state = TaskState::Publishing { nonce: Nonce(0) });
+        assert_eq!((tasks.at(address(1)), tasks.at(address(2))), (None, Some(ONE)));
+        tasks.change(TWO, |task| task.state = at(1));
+        assert_eq!((tasks.at(address(1)), tasks.at(address(2))), (Some(TWO), Some(ONE)));
+    }
+
+    /// On the next branch their addresses can be those of other tasks, or of other people's.
+    #[test]
+    fn a_response_that_a_reorg_takes_back_is_nobodys() {
+        let mut tasks = two();
+        let response = |byte| Response { address: address(byte), block: block(5) };
+        tasks.change(ONE, |task| task.queue(response(7)));
+        tasks.change(ONE, |task| task.queue(response(8)));
+        assert_eq!([7, 8].map(|byte| tasks.responded_by(address(byte))), [Some(ONE); 2]);
+        tasks.change(ONE, |task| task.rewind(4));
+        assert_eq!([7, 8].map(|byte| tasks.responded_by(address(byte))), [None; 2]);
+        tasks.change(TWO, |task| task.queue(response(7)));
+        assert_eq!(tasks.responded_by(address(7)), Some(TWO));
     }
 }

@@ -12,7 +12,9 @@ use crate::units::{BlockRef, Revert, Round, TaskId};
 use super::retry::{RoundEnd, next_round};
 use super::step::rule;
 use super::task::{Ending, FETCH_TRIES, Stage, Task, TaskState};
-use super::{Engine, Event, FailReason, Input, ItemEntry, Outcome, PinFailure, Turn, Verdict};
+use super::{
+    Engine, Event, FailReason, FetchFailure, Input, ItemEntry, Outcome, PinFailure, Turn, Verdict,
+};
 use super::{Expansion, ItemFate};
 
 /// The wait before an output is fetched for the second time; it doubles from then on.
@@ -62,8 +64,8 @@ impl Engine {
                     self.emit(turn, Event::OutputFetched { task, response, offer, sha256, len });
                 }
             }
-            Input::FetchFailed { task, response, confirmed_at, reason, transient } => {
-                self.on_fetch_failure((task, response), confirmed_at, (reason, transient), turn);
+            Input::FetchFailed { task, response, confirmed_at, reason, kind } => {
+                self.on_fetch_failure((task, response), confirmed_at, (reason, kind), turn);
             }
             Input::Checked { task, response, verdict } => {
                 if self.is_fetched(task, response) {
@@ -215,13 +217,17 @@ impl Engine {
         &mut self,
         (task, response): (TaskId, Address),
         confirmed_at: Option<BlockRef>,
-        (reason, transient): (String, bool),
+        (reason, kind): (String, FetchFailure),
         turn: &mut Turn,
     ) {
         let Some(failed) = self.fetching(task, response) else { return };
-        if transient && failed + 1 < FETCH_TRIES {
+        if kind != FetchFailure::Lasting && failed + 1 < FETCH_TRIES {
             let again_at = Some(turn.now.after(FETCH_BASE * 2_u32.saturating_pow(failed)));
             self.emit(turn, Event::FetchFailed { task, response, reason, again_at });
+            return;
+        }
+        if kind == FetchFailure::NoResponse && self.is_confirmed(task, response) {
+            self.emit(turn, Event::ResponseGone { task, response });
             return;
         }
         self.note_confirmed((task, response), confirmed_at, turn);

@@ -257,6 +257,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::ResponseChosen { task, .. }
         | Event::ResponseConfirmed { task, .. }
         | Event::TaskRead { task, .. }
+        | Event::ResponseGone { task, .. }
         | Event::ResponsesExhausted { task }
         | Event::ExpiryPassed { task }
         | Event::RoundOpened { task, .. }
@@ -342,6 +343,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::ResponseChosen { .. }
         | Event::ResponseConfirmed { .. }
         | Event::TaskRead { .. }
+        | Event::ResponseGone { .. }
         | Event::ResponsesExhausted { .. }
         | Event::ExpiryPassed { .. }
         | Event::RoundOpened { .. }

@@ -163,6 +163,7 @@ impl EventStream {
             | Event::FetchFailed { .. }
             | Event::ResponseChosen { .. }
             | Event::ResponseConfirmed { .. }
+            | Event::ResponseGone { .. }
             | Event::ResponsesExhausted { .. }
             | Event::TaskRead { .. }
             | Event::EscrowReturned { .. } => Vec::new(),

@@ -120,6 +120,7 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::OutputChecked { .. }
         | Event::ResponseChosen { .. }
         | Event::ResponseConfirmed { .. }
+        | Event::ResponseGone { .. }
         | Event::ResponsesExhausted { .. }
         | Event::ExpiryPassed { .. }
         | Event::TaskRead { .. }

@@ -114,6 +114,7 @@ impl Progress {
             | Event::OutputChecked { .. }
             | Event::ResponseChosen { .. }
             | Event::ResponseConfirmed { .. }
+            | Event::ResponseGone { .. }
             | Event::ResponsesExhausted { .. }
             | Event::ExpiryPassed { .. }
             | Event::RoundOpened { .. }

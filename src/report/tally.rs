@@ -242,6 +242,7 @@ impl Tally {
             | Event::FetchFailed { .. }
             | Event::OutputChecked { .. }
             | Event::ResponseChosen { .. }
+            | Event::ResponseGone { .. }
             | Event::ResponsesExhausted { .. }
             | Event::ExpiryPassed { .. }
             | Event::BudgetReached { .. } => {}

@@ -242,6 +242,9 @@ fn of_tasks() -> Vec<BoxedStrategy<Event>> {
         (task(), status, any::<u64>())
             .prop_map(|(task, status, attempts)| Event::TaskRead { task, status, attempts })
             .boxed(),
+        (task(), address())
+            .prop_map(|(task, response)| Event::ResponseGone { task, response })
+            .boxed(),
         task().prop_map(|task| Event::ResponsesExhausted { task }).boxed(),
         task().prop_map(|task| Event::ExpiryPassed { task }).boxed(),
         (task(), round, fail(), wei(), moment())

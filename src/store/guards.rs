@@ -254,6 +254,7 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         | Event::ResponseChosen { .. }
         | Event::ResponseConfirmed { .. }
         | Event::TaskRead { .. }
+        | Event::ResponseGone { .. }
         | Event::ResponsesExhausted { .. }
         | Event::ExpiryPassed { .. }
         | Event::RoundOpened { .. }

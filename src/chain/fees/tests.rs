@@ -82,11 +82,32 @@ fn an_estimate_counts_until_enough_receipts_were_seen() {
 #[test]
 fn receipts_never_push_the_limit_below_the_estimate() {
     let mut book = GasBook::default();
-    book.estimated(GasKey::Confirm, 100_000);
+    book.estimated(GasKey::Cancel, 100_000);
     for _ in 0..100 {
-        book.used(GasKey::Confirm, 70_000, 108_000, true);
+        book.used(GasKey::Cancel, 70_000, 108_000, true);
     }
-    assert_eq!(book.limit(GasKey::Confirm), 100_000);
+    assert_eq!(book.limit(GasKey::Cancel), 100_000);
+}
+
+/// The estimate may be of a response whose provider has earned before, and so may all receipts.
+#[test]
+fn a_confirm_has_room_to_be_the_first_that_its_provider_earns() {
+    let mut book = GasBook::default();
+    book.estimated(GasKey::Confirm, 82_000);
+    let first = 82_000 + EMPTY_STORAGE_GAS * 64 / 63 * 64 / 63;
+    for _ in 0..20 {
+        assert!(book.limit(GasKey::Confirm) >= first, "{} of {first}", book.limit(GasKey::Confirm));
+        book.used(GasKey::Confirm, 80_000, 100_000, true);
+    }
+}
+
+#[test]
+fn an_inner_call_that_runs_out_leaves_a_64th() {
+    for (used, limit, ran) in
+        [(100, 100, true), (98_500, 100_000, true), (96_000, 100_000, true), (60, 100, false)]
+    {
+        assert_eq!(ran_out(used, limit), ran, "{used} of {limit}");
+    }
 }
 
 /// A process that goes on with a run sees only publications beside others, and the last ones may

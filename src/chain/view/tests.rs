@@ -170,6 +170,16 @@ async fn a_reverted_transaction_is_explained_by_running_it_again() {
     node.facts().receipts.get_mut(&hash(1)).unwrap()["gasUsed"] = json!("0x5208");
     let view = look_at(&node, &[hash(1)]).await.unwrap();
     assert_eq!(status(view), ReceiptStatus::Reverted(Revert::OutOfGas));
+
+    // An inner call ran out, and the outer one used what it had kept back to undo everything.
+    node.facts().receipts.get_mut(&hash(1)).unwrap()["gasUsed"] = json!("0x5100");
+    node.facts().call_error = Some((3, "execution reverted".into(), Bytes::new()));
+    let view = look_at(&node, &[hash(1)]).await.unwrap();
+    assert_eq!(status(view), ReceiptStatus::Reverted(Revert::OutOfGas));
+    let data = ErrorString { reason: "SourceInactive".into() }.abi_encode();
+    node.facts().call_error = Some((3, "execution reverted".into(), data.into()));
+    let view = look_at(&node, &[hash(1)]).await.unwrap();
+    assert_eq!(status(view), ReceiptStatus::Reverted(Revert::SourceInactive));
 }
 
 #[tokio::test(start_paused = true)]

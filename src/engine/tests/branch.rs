@@ -1,9 +1,10 @@
 //! What was read directly, at blocks that the log stream never came through.
 
-use super::world::{Faults, World};
-use crate::engine::{Event, Input, Offer};
+use super::world::{Faults, GAS, World};
+use crate::engine::{Event, FetchFailure, Input, Offer};
 use crate::units::{
-    BlockRef, LaneView, Receipt, ReceiptStatus, Revert, Slot, TaskFacts, TaskId, TaskStatus, Wei,
+    BlockRef, Call, LaneView, Receipt, ReceiptStatus, Revert, Slot, TaskFacts, TaskId, TaskStatus,
+    Wei,
 };
 use alloy::primitives::{Address, B256};
 
@@ -106,6 +107,82 @@ fn a_publication_that_ran_out_of_gas_may_go_again_and_one_that_was_refused_may_n
         let failed = |event: &Event| matches!(event, Event::TaskDone { .. });
         assert_eq!((world.count(opened), world.count(failed)), (again.into(), (!again).into()));
     }
+}
+
+/// The gas that confirms were bound with, in order.
+fn confirm_gas(world: &World) -> Vec<u64> {
+    let gas = |event: &Event| match event {
+        Event::SlotReserved { call: Call::ConfirmResponse { .. }, fees, .. } => {
+            Some(fees.gas_limit)
+        }
+        _ => None,
+    };
+    world.journal.iter().filter_map(|(_, event)| gas(event)).collect()
+}
+
+#[test]
+fn a_confirm_that_ran_out_of_gas_is_signed_again_with_twice_as_much() {
+    let mut world = World::manual(25, Faults::none(), 1_000_000);
+    let (slot, hash) = loop {
+        assert!(world.step());
+        let confirm = |event: &Event| match event {
+            Event::VersionSigned { slot, hash, call: Call::ConfirmResponse { .. }, .. } => {
+                Some((*slot, *hash))
+            }
+            _ => None,
+        };
+        if let Some(signed) = last(&world, confirm) {
+            break signed;
+        }
+    };
+    let before = confirm_gas(&world);
+    let head = BlockRef { number: 1_000, hash: B256::repeat_byte(7) };
+    let receipt = Receipt {
+        tx_hash: hash,
+        block: head,
+        gas_paid: Wei::from_u128(1),
+        published: None,
+        status: ReceiptStatus::Reverted(Revert::OutOfGas),
+    };
+    let (count, final_number) = (slot.nonce.0 + 1, head.number);
+    let view = LaneView { head, count, final_number, final_count: count, receipts: vec![receipt] };
+    world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
+    let failed = |event: &Event| matches!(event, Event::TaskDone { .. });
+    assert_eq!(world.count(failed), 0);
+    while confirm_gas(&world).len() == before.len() {
+        assert!(world.step());
+    }
+    assert!(confirm_gas(&world).contains(&(2 * GAS)), "{:?}", confirm_gas(&world));
+}
+
+/// A log that names a response by an address which is not one's own, whoever it is that is wrong.
+#[test]
+fn what_the_chain_knows_of_no_task_is_never_one_that_was_paid() {
+    let mut world = World::new(26, Faults::none());
+    let (task, response) = loop {
+        assert!(world.step());
+        let confirmed = |event: &Event| match event {
+            Event::ResponseConfirmed { task, response, .. } => Some((*task, *response)),
+            _ => None,
+        };
+        if let Some(found) = last(&world, confirmed) {
+            break found;
+        }
+    };
+    for _ in 0..6 {
+        let (confirmed_at, kind) = (None, FetchFailure::NoResponse);
+        let reason = "there is no response to this task".into();
+        world.feed_once(Input::FetchFailed { task, response, confirmed_at, reason, kind });
+        world.sleep(60);
+        world.feed_once(Input::Tick);
+    }
+    let gone = |event: &Event| matches!(event, Event::ResponseGone { .. });
+    let judged =
+        |event: &Event| matches!(event, Event::OutputChecked { task: of, .. } if *of == task);
+    assert_eq!((world.count(gone), world.count(judged)), (1, 0));
+    world.run();
+    world.check_books();
+    assert_eq!(world.collected(), world.items());
 }
 
 #[test]

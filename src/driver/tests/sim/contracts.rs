@@ -11,12 +11,15 @@ use alloy::sol_types::SolEvent;
 
 use super::pool::{Tx, gas_of};
 use crate::chain::contract::abi::INexus;
+use crate::chain::fees::EMPTY_STORAGE_GAS;
 use crate::units::{BlockRef, Call};
 
 /// The source that pays the first response.
 pub(super) const AUTO: Address = Address::repeat_byte(0x11);
 /// The source that leaves confirming to the client.
 pub(super) const MANUAL: Address = Address::repeat_byte(0x22);
+/// A source that is somebody else's.
+const STRANGE: Address = Address::repeat_byte(0x33);
 /// Chain time of the first block, in seconds.
 pub(super) const EPOCH: u64 = 1_790_000_000;
 /// What vault and wallet hold at first, in wei.
@@ -107,6 +110,8 @@ pub(super) struct Chain {
     /// Tasks that are not over, by the end of their life.
     pub expiring: BTreeMap<u64, BTreeSet<Address>>,
     places: BTreeMap<B256, (u64, usize)>,
+    /// The height at which a provider has earned for the first time.
+    earned: BTreeMap<Address, u64>,
     /// How often the round of each tag is published.
     published: BTreeMap<String, u32>,
     twice: Option<(String, u32)>,
@@ -132,6 +137,7 @@ impl Chain {
             due: BTreeMap::new(),
             expiring: BTreeMap::new(),
             places: BTreeMap::new(),
+            earned: BTreeMap::new(),
             published: BTreeMap::new(),
             twice: None,
             money: vec![money],
@@ -205,7 +211,7 @@ impl Chain {
     /// Runs a transaction of the wallet in the open block; `refuse` is a reason of the contract's
     /// own to undo a publication.
     pub(super) fn execute(&mut self, tx: &Arc<Tx>, refuse: Option<&'static str>) {
-        let need = gas_of(&tx.call);
+        let need = self.gas_of(&tx.call);
         let limit = tx.fees.gas_limit;
         let base_fee = self.last().base_fee;
         let tip = tx.fees.max_priority_fee_per_gas.to_u128().unwrap_or(0);
@@ -228,6 +234,48 @@ impl Chain {
         block.txs.push(Mined { tx: Arc::clone(tx), revert: reason, gas_used, price, published });
         let index = block.txs.len() - 1;
         self.places.insert(tx.hash, (height, index));
+    }
+
+    /// What a call takes now: the first that a provider earns fills empty storage.
+    pub(super) fn gas_of(&self, call: &Call) -> u64 {
+        let first = match call {
+            Call::ConfirmResponse { response } => {
+                let row = self.responses.get(response);
+                row.is_some_and(|row| !self.earned.contains_key(&row.provider))
+            }
+            Call::PublishTask { .. }
+            | Call::CancelTask { .. }
+            | Call::Deposit { .. }
+            | Call::NoOp => false,
+        };
+        gas_of(call) + if first { EMPTY_STORAGE_GAS } else { 0 }
+    }
+
+    /// A task of somebody else, from beginning to end: it takes the addresses that come next.
+    pub(super) fn serve_a_stranger(&mut self) {
+        let height = self.head();
+        let task = self.next_address();
+        let row = TaskRow {
+            source: STRANGE,
+            config: String::new(),
+            expiry: u64::MAX,
+            payment: 0,
+            key: None,
+            born: height,
+            attempts: Vec::new(),
+            responses: Vec::new(),
+            ended: Some((height, 5)),
+        };
+        self.tasks.insert(task, row);
+        let (response, url) = (self.next_address(), String::new());
+        let (provider, confirmed) = (STRANGE, Some(height));
+        let row = ResponseRow { task, provider, url, payment: 0, born: height, confirmed };
+        self.responses.insert(response, row);
+        let tx_hash = keccak256([&task.0[..], b"stranger"].concat());
+        self.log(tx_hash, &INexus::TaskPublished { task, source: STRANGE });
+        self.log(tx_hash, &INexus::ResponseSubmitted { response, task });
+        self.log(tx_hash, &INexus::ResponseStatusChanged { response, status: 1 });
+        self.log(tx_hash, &INexus::TaskStatusChanged { task, status: 5 });
     }
 
     /// Why the contracts would undo a call in the open block.
@@ -328,6 +376,7 @@ impl Chain {
         let Some(row) = self.responses.get_mut(&response) else { return };
         row.confirmed = Some(height);
         let (task, asked) = (row.task, row.payment);
+        self.earned.entry(row.provider).or_insert(height);
         let Some(row) = self.tasks.get_mut(&task) else { return };
         row.ended = Some((height, 5));
         let (frozen, expiry) = (row.payment, row.expiry);
@@ -376,6 +425,7 @@ impl Chain {
             self.places.remove(&tx.hash);
         }
         self.money.retain(|money| money.height <= height);
+        self.earned.retain(|_, at| *at <= height);
         self.responses.retain(|_, row| row.born <= height);
         self.tasks.retain(|_, row| row.born <= height);
         for row in self.responses.values_mut() {

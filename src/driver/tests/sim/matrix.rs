@@ -208,6 +208,8 @@ matrix! {
 fn every_named_place_is_reached_and_played() {
     let first = First::told(Profile::ALL[0]);
     let names: BTreeSet<&str> = APPENDS.iter().chain(OTHERS).copied().collect();
+    // No chain says by itself that what it calls confirmed is no response: only a lie does.
+    let names: BTreeSet<&str> = &names - &BTreeSet::from(["append:response-gone"]);
     let missed: Vec<_> = names.iter().filter(|name| first.home(name).is_none()).collect();
     assert!(missed.is_empty(), "nothing reaches {missed:?}");
     let deaths: Vec<Death> = Part::ALL.into_iter().flat_map(|part| first.deaths(part)).collect();

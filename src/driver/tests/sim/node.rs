@@ -10,7 +10,7 @@ use super::begin::other_code;
 use super::contracts::{AUTO, BASE_FEE, Block, Chain, MANUAL, Mined, TIP};
 use super::getters::{self, network};
 use super::points::rpc_of;
-use super::pool::{Tx, gas_of};
+use super::pool::Tx;
 use super::setting::Mutation;
 use super::world::{Shared, World, held};
 use crate::chain::contract::{Target, decode_call, encode_call};
@@ -293,7 +293,7 @@ impl<'a> Replica<'a> {
         let call = decode_call(target, Wei::from_u256(value), &input).unwrap();
         match self.chain.refusal(&call, None) {
             Some(reason) => Err(reverted(reason)),
-            None => Ok(hex(gas_of(&call))),
+            None => Ok(hex(self.chain.gas_of(&call))),
         }
     }
 }

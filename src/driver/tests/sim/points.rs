@@ -146,6 +146,7 @@ appends! {
     ResponseChosen => "append:response-chosen",
     ResponseConfirmed => "append:response-confirmed",
     TaskRead => "append:task-read",
+    ResponseGone => "append:response-gone",
     ResponsesExhausted => "append:responses-exhausted",
     ExpiryPassed => "append:expiry-passed",
     RoundOpened => "append:round-opened",

@@ -135,6 +135,9 @@ impl World {
         let dice = self.setting.dice.at("block", self.blocks_made);
         let time = (EPOCH + self.now() / 1_000).max(self.chain.time() + 1);
         self.chain.open_block(time, self.base_fee(), self.blocks_made);
+        if !self.setting.eager && dice.at("stranger", 0).chance(150) {
+            self.chain.serve_a_stranger();
+        }
         let mut published = Vec::new();
         for _ in 0..1 + dice.below(self.setting.room) {
             let nonce = self.chain.money().count;
