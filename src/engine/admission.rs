@@ -17,6 +17,7 @@ use crate::plan::StepRule;
 use crate::units::ids::TaskOrigin;
 use crate::units::{Call, ChainTime, Fees, Nonce, Slot, Survey, TaskId, TaskKey, Wei};
 
+use super::publication::{Owner, Publication};
 use super::purse::{Lack, Price, confirm_fees};
 use super::step::rule;
 use super::task::{Task, TaskState};
@@ -269,6 +270,22 @@ pub(super) const fn fees(survey: &Survey, gas_limit: u64) -> Fees {
         max_fee_per_gas: survey.max_fee_per_gas,
         max_priority_fee_per_gas: survey.max_priority_fee_per_gas,
         legacy: survey.legacy,
+    }
+}
+
+impl Engine {
+    /// The same publication with a fresh expiry, if less than half of its task's life is left by
+    /// the chain's time: mined too late, its payment is frozen in a task that nobody can take.
+    pub(super) fn refreshed(&self, publication: &Publication) -> Option<Call> {
+        let Owner::Task { task: id, round, .. } = publication.owner else { return None };
+        let Call::PublishTask { source, config, expiry: old, payment } = publication.signs() else {
+            return None;
+        };
+        let task = self.tasks.get(id).filter(|task| task.round == round)?;
+        let fresh = expiry(rule(&self.schedule, id.step)?, task, self.head_time);
+        let (left, life) = (self.head_time.until(old), self.head_time.until(fresh));
+        let call = Call::PublishTask { source, config, expiry: fresh, payment };
+        (left < life / 2).then_some(call)
     }
 }
 

@@ -78,8 +78,8 @@ impl Engine {
             Event::VersionWanted { slot, call, fees } => {
                 self.version_wanted(slot.nonce, call, *fees);
             }
-            Event::VersionSigned { slot, seq, hash, .. } => {
-                self.version_signed(slot.nonce, *seq, *hash);
+            Event::VersionSigned { slot, seq, hash, call, .. } => {
+                self.version_signed(slot.nonce, (*seq, *hash), call);
             }
             Event::Sent { sends, .. } => self.sent(sends, at),
             Event::LaneViewed { count, unexplained, .. } => {
@@ -93,8 +93,8 @@ impl Engine {
                 self.slot_final(slot.nonce, end, *gas_paid);
                 self.want_receipts();
             }
-            Event::TaskPublished { task, address, block, .. } => {
-                self.task_published(*task, *address, *block, at);
+            Event::TaskPublished { task, address, block, tx_hash } => {
+                self.task_published(*task, *address, (*block, *tx_hash), at);
             }
             Event::TaskAttempted { task } => self.change(*task, |t| {
                 if let Some(published) = t.published_mut() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 
 use crate::units::{BlockRef, Call, ChainTime, Nonce, Survey, TaskId, Timestamp};
 
@@ -46,6 +46,7 @@ impl Engine {
                 fees: newest.unwrap_or_default(),
                 quoted_at: None,
                 versions,
+                expiries: Vec::new(),
                 sends: 0,
                 unexplained: 0,
                 state,
@@ -146,18 +147,13 @@ impl Engine {
         &mut self,
         id: TaskId,
         address: Address,
-        block: BlockRef,
+        (block, tx_hash): (BlockRef, B256),
         at: Timestamp,
     ) {
         let Some(task) = self.tasks.get(id) else { return };
         let TaskState::Publishing { nonce } = task.state else { return };
-        let expiry = self.lane.as_ref().and_then(|lane| match lane.slots.get(&nonce)?.call {
-            Call::PublishTask { expiry, .. } => Some(expiry),
-            Call::ConfirmResponse { .. }
-            | Call::CancelTask { .. }
-            | Call::Deposit { .. }
-            | Call::NoOp => None,
-        });
+        let publication = self.lane.as_ref().and_then(|lane| lane.slots.get(&nonce));
+        let expiry = publication.and_then(|known| known.expiry_of(tx_hash));
         self.ledger.escrow(task.payment);
         self.last_publication = self.last_publication.max(block.number);
         // Found by a view, behind the log stream: what the logs said of it since went by unknown.

@@ -7,7 +7,9 @@ use crate::units::{
 };
 
 use super::apply_chain::VIEW_CADENCE;
-use super::publication::{Next, Owner, Publication, PublicationState, after_send, bump_look};
+use super::publication::{
+    Next, Owner, Publication, PublicationState, after_send, bump_look, expiry_in,
+};
 use super::retry::resend_after;
 use super::task::TaskState;
 use super::{Engine, SendNote, SlotEnd, Timer};
@@ -39,6 +41,7 @@ impl Engine {
             fees,
             quoted_at: None,
             versions: Vec::new(),
+            expiries: Vec::new(),
             sends: 0,
             unexplained: 0,
             state: PublicationState::Reserved,
@@ -97,11 +100,12 @@ impl Engine {
         self.purse.wallet = self.purse.wallet.saturating_add(before).saturating_sub(after);
     }
 
-    pub(super) fn version_signed(&mut self, nonce: Nonce, seq: Seq, hash: B256) {
+    pub(super) fn version_signed(&mut self, nonce: Nonce, (seq, hash): (Seq, B256), call: &Call) {
         self.by_hash.insert(hash, nonce);
         let Some(lane) = &mut self.lane else { return };
         lane.change(nonce, |publication| {
             publication.versions.push((seq, hash));
+            publication.expiries.extend(expiry_in(call).map(|expiry| (seq, expiry)));
             publication.state = PublicationState::Signed;
         });
     }

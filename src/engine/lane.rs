@@ -185,6 +185,11 @@ impl Lane {
         self.pending.first().copied()
     }
 
+    /// Slots that are not mined, lowest first.
+    pub(super) fn pending(&self) -> impl Iterator<Item = (Nonce, &Publication)> {
+        self.pending.iter().filter_map(|nonce| Some((*nonce, self.slots.get(nonce)?)))
+    }
+
     /// Slots in blocks above a height, highest first: what a reorg to that height takes back.
     pub(super) fn mined_above(&self, height: u64) -> Vec<Nonce> {
         self.mined.range((height.saturating_add(1), Nonce(0))..).rev().map(|(_, n)| *n).collect()
@@ -281,6 +286,7 @@ mod tests {
             fees,
             quoted_at: None,
             versions: Vec::new(),
+            expiries: Vec::new(),
             sends: 0,
             unexplained: 0,
             state,

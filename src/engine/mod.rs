@@ -375,6 +375,12 @@ impl Engine {
         self.steps.get(step).map_or((0, 0), |s| (s.confirmed, s.failed))
     }
 
+    /// When a published task ends, for tests.
+    #[cfg(test)]
+    fn expiry_of(&self, id: TaskId) -> Option<ChainTime> {
+        self.tasks.get(id)?.published().map(|published| published.expiry)
+    }
+
     /// How many tasks are bound or on chain, for tests.
     #[cfg(test)]
     const fn open_tasks(&self) -> u32 {

@@ -10,7 +10,8 @@
 use alloy::primitives::B256;
 
 use crate::units::{
-    BlockRef, Call, Fees, Purpose, Round, SendOutcome, Seq, TaskId, TaskKey, Timestamp, Wei,
+    BlockRef, Call, ChainTime, Fees, Purpose, Round, SendOutcome, Seq, TaskId, TaskKey, Timestamp,
+    Wei,
 };
 
 /// One bound slot.
@@ -28,6 +29,8 @@ pub(super) struct Publication {
     pub quoted_at: Option<Timestamp>,
     /// Every version that was signed, oldest first.
     pub versions: Vec<(Seq, B256)>,
+    /// When the task of each version that publishes one ends: a later version may give it longer.
+    pub expiries: Vec<(Seq, ChainTime)>,
     /// How often bytes of it were sent.
     pub sends: u32,
     /// How often it was found used up by nothing that we know.
@@ -156,6 +159,21 @@ impl Publication {
         self.versions.iter().find(|(known, _)| *known == seq).map(|(_, hash)| *hash)
     }
 
+    /// When the task ends that this transaction publishes; `None` if it is not known to publish one.
+    pub(super) fn expiry_of(&self, hash: B256) -> Option<ChainTime> {
+        let seq = self.version_of(hash)?;
+        self.expiries.iter().find(|(known, _)| *known == seq).map(|(_, expiry)| *expiry)
+    }
+
+    /// Whether a further version may take the place of what was signed.
+    pub(super) fn is_replaceable(&self) -> bool {
+        let signed = match self.state {
+            PublicationState::Signed | PublicationState::Cooling | PublicationState::Held => true,
+            PublicationState::Reserved | PublicationState::Mined { .. } => false,
+        };
+        signed && self.versions.len() < MOST_VERSIONS && self.owner != Owner::OtherRun
+    }
+
     /// Which version is in a block, as far as is known, in which, and whether it went well there.
     pub(super) const fn mined(&self) -> Option<(Seq, BlockRef, bool)> {
         match self.state {
@@ -198,6 +216,20 @@ impl Publication {
     /// Whether its bytes, or bytes to come, can still change the chain's mind.
     pub(super) const fn is_pending(&self) -> bool {
         !matches!(self.state, PublicationState::Mined { .. })
+    }
+}
+
+/// The most versions of one slot (safety.md, section 7).
+const MOST_VERSIONS: usize = 12;
+
+/// When the task ends that a call publishes.
+pub(super) const fn expiry_in(call: &Call) -> Option<ChainTime> {
+    match call {
+        Call::PublishTask { expiry, .. } => Some(*expiry),
+        Call::ConfirmResponse { .. }
+        | Call::CancelTask { .. }
+        | Call::Deposit { .. }
+        | Call::NoOp => None,
     }
 }
 

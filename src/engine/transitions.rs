@@ -95,6 +95,11 @@ impl Engine {
         if timers.is_empty() {
             return;
         }
+        let looks =
+            |timer: &super::Timer| matches!(timer, super::Timer::Bump(_) | super::Timer::Send(_));
+        if timers.iter().any(looks) {
+            self.refresh_expiries(turn);
+        }
         for timer in &timers {
             if let super::Timer::Bump(slot) = timer {
                 self.consider_bump(slot.nonce, false, turn);

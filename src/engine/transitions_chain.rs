@@ -21,6 +21,7 @@ impl Engine {
         if !returned.is_zero() {
             self.emit(turn, Event::EscrowReturned { amount: returned });
         }
+        self.refresh_expiries(turn);
     }
 
     /// How much of what is stuck the vault no longer holds.

@@ -3,7 +3,7 @@
 use alloy::primitives::{Address, B256};
 
 use crate::units::{
-    BlockRef, LaneView, Nonce, Purpose, Receipt, ReceiptStatus, SendOutcome, Seq, Slot, Wei,
+    BlockRef, Call, LaneView, Nonce, Purpose, Receipt, ReceiptStatus, SendOutcome, Seq, Slot, Wei,
 };
 
 use super::admission::fees;
@@ -11,8 +11,6 @@ use super::publication::{Next, Owner, Publication, PublicationState, after_send,
 use super::verdict::{SlotVerdict, judge};
 use super::{Engine, Event, Outcome, SendNote, SlotEnd, Turn};
 
-/// The most versions of one slot (safety.md, section 7).
-const MOST_VERSIONS: usize = 12;
 /// So many views must find a slot used up by nothing that we know before that is believed.
 const UNEXPLAINED_VIEWS: u32 = 3;
 
@@ -78,15 +76,35 @@ impl Engine {
         if refused && publication.quoted_at == Some(*quoted_at) {
             return;
         }
-        let bumpable = lane.lowest_pending() == Some(nonce)
-            && publication.state == PublicationState::Held
-            && publication.versions.len() < MOST_VERSIONS
-            && publication.owner != Owner::OtherRun;
-        let market = fees(survey, publication.fees.gas_limit);
-        let outbid = market.max_fee_per_gas > publication.fees.max_fee_per_gas;
-        if !bumpable || !(refused || outbid) {
-            return;
+        let bumpable =
+            lane.lowest_pending() == Some(nonce) && publication.state == PublicationState::Held;
+        let outbid = survey.max_fee_per_gas > publication.fees.max_fee_per_gas;
+        if bumpable && (refused || outbid) {
+            let call = publication.signs();
+            self.want_version(nonce, call, turn);
         }
+    }
+
+    /// Wants a version with a fresh expiry for each publication that has waited too long for a
+    /// block, lowest first, whatever holds up the lane.
+    pub(super) fn refresh_expiries(&mut self, turn: &mut Turn) {
+        let Some(lane) = &self.lane else { return };
+        let late: Vec<(Nonce, Call)> = lane
+            .pending()
+            .filter_map(|(nonce, publication)| Some((nonce, self.refreshed(publication)?)))
+            .collect();
+        for (nonce, call) in late {
+            self.want_version(nonce, call, turn);
+        }
+    }
+
+    /// Wants a further version of a slot with higher fees, if there is money for it.
+    fn want_version(&mut self, nonce: Nonce, call: Call, turn: &mut Turn) {
+        let (Some(lane), Some((_, survey))) = (&self.lane, &self.survey) else { return };
+        let Some(publication) = lane.slots.get(&nonce).filter(|p| p.is_replaceable()) else {
+            return;
+        };
+        let market = fees(survey, publication.fees.gas_limit);
         let raised = bumped(publication.fees, market);
         let (old, new) = (publication.gas_ceiling(), raised.ceiling());
         let extra = new.and_then(|new| new.checked_sub(old));
@@ -97,7 +115,6 @@ impl Engine {
         });
         if within_cap {
             let slot = lane.slot(nonce);
-            let call = publication.signs();
             self.emit(turn, Event::VersionWanted { slot, call, fees: raised });
         }
     }

@@ -53,6 +53,8 @@ pub struct OpenTask {
     pub published_at: Option<Timestamp>,
     /// When this round ends, in chain time.
     pub expiry: Option<ChainTime>,
+    /// The same by version of its publication, for each that was signed.
+    pub expiries: Vec<(B256, ChainTime)>,
     /// The last response that was read.
     pub offer: Option<(Address, Offer)>,
     /// Which response is confirmed, once one is.
@@ -77,6 +79,7 @@ impl OpenTask {
             address: None,
             published_at: None,
             expiry: None,
+            expiries: Vec::new(),
             offer: None,
             confirmed: None,
             confirms: false,
@@ -90,6 +93,12 @@ impl OpenTask {
         let furthest = self.furthest;
         let gas = self.gas;
         *self = Self { round, furthest, gas, ..Self::new(self.key.clone(), payment) };
+    }
+
+    /// Takes the end of this round from the transaction that published it.
+    pub(super) fn ends_by(&mut self, tx_hash: B256) {
+        let version = self.expiries.iter().find(|(hash, _)| *hash == tx_hash);
+        self.expiry = version.map(|(_, expiry)| *expiry).or(self.expiry);
     }
 
     /// Whether this round is on chain and not over.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 
 use super::figures::{Confirmed, Failure, Money, OpenTask, Reached, RunFacts, StepTally};
 use super::layout::Coin;
@@ -197,7 +197,11 @@ impl Tally {
             Event::LaneTaken { wallet, foreign, .. } => {
                 self.foreign = foreign.map(|nonce| Slot { wallet: *wallet, nonce });
             }
-            Event::TaskPublished { task, address, .. } => self.published(*task, *address, at),
+            Event::VersionSigned { slot, hash, call, .. } => self.signed(*slot, *hash, call),
+            Event::TaskPublished { task, address, tx_hash, .. } => {
+                self.with(*task, |task| task.ends_by(*tx_hash));
+                self.published(*task, *address, at);
+            }
             Event::TaskAdopted { task, publication, .. } => self.adopted(*task, publication, at),
             Event::TaskAttempted { task } => self.reach(*task, Reached::Attempted),
             Event::TaskRead { task, attempts, .. } if *attempts > 0 => {
@@ -210,6 +214,9 @@ impl Tally {
             Event::ResponseConfirmed { task, response, tx_hash, .. } => self.with(*task, |task| {
                 let tx = tx_hash.filter(|_| task.confirms);
                 task.confirmed = Some(Confirmed { response: *response, tx, at });
+            }),
+            Event::ResponseGone { task, response } => self.with(*task, |task| {
+                task.confirmed = task.confirmed.filter(|known| known.response != *response);
             }),
             Event::RoundOpened { task, round, payment, not_before, .. } => {
                 self.again(*task, *round, *payment, Some(*not_before));
@@ -234,7 +241,6 @@ impl Tally {
             | Event::Surveyed(_)
             | Event::ConfigPinned { .. }
             | Event::VersionWanted { .. }
-            | Event::VersionSigned { .. }
             | Event::Sent { .. }
             | Event::Due { .. }
             | Event::LaneViewed { .. }
@@ -242,7 +248,6 @@ impl Tally {
             | Event::FetchFailed { .. }
             | Event::OutputChecked { .. }
             | Event::ResponseChosen { .. }
-            | Event::ResponseGone { .. }
             | Event::ResponsesExhausted { .. }
             | Event::ExpiryPassed { .. }
             | Event::BudgetReached { .. } => {}
@@ -316,6 +321,15 @@ impl Tally {
             }
             Call::ConfirmResponse { .. } => self.with(id, |task| task.confirms = true),
             Call::CancelTask { .. } | Call::Deposit { .. } | Call::NoOp => {}
+        }
+    }
+
+    /// A version of a publication may end its task later than the one before.
+    fn signed(&mut self, slot: Slot, hash: B256, call: &Call) {
+        if let Some((id, Purpose::Publish)) = self.slots.get(&slot).copied()
+            && let Call::PublishTask { expiry, .. } = call
+        {
+            self.with(id, |task| task.expiries.push((hash, *expiry)));
         }
     }
 

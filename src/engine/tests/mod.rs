@@ -8,6 +8,7 @@ mod branch;
 mod cancel;
 mod cap;
 mod lost;
+mod pools;
 mod world;
 
 use world::{Faults, World};

@@ -1,6 +1,6 @@
-use super::super::fixture::{at, final_ok, ogpu, published, slot, story, task, until};
+use super::super::fixture::{at, final_ok, ogpu, published, signed, slot, story, task, until};
 use super::*;
-use crate::units::Network;
+use crate::units::{ChainTime, Network, Seq};
 use proptest::prelude::*;
 
 #[test]
@@ -49,6 +49,29 @@ fn a_publication_that_the_chain_takes_back_is_not_locked_until_it_is_there_again
         assert_eq!(tally.money().locked, ogpu("0.03"));
     }
     assert_eq!(tally.steps().next().unwrap().1.published, 3, "it still counts once");
+}
+
+#[test]
+fn a_task_ends_when_the_version_says_that_was_mined() {
+    let mut tally = until(&story(Network::testnet()), 3);
+    let version = |seq, hash, expiry| {
+        let Event::VersionSigned { slot, call, fees, .. } = signed(0, "0.01") else { panic!() };
+        let Call::PublishTask { source, config, payment, .. } = call else { panic!() };
+        let expiry = ChainTime::from_secs(expiry);
+        let call = Call::PublishTask { source, config, expiry, payment };
+        Event::VersionSigned { slot, seq: Seq(seq), hash: B256::with_last_byte(hash), call, fees }
+    };
+    let published = |hash| {
+        let Event::TaskPublished { task, address, block, .. } = published(0) else { panic!() };
+        Event::TaskPublished { task, address, block, tx_hash: B256::with_last_byte(hash) }
+    };
+    let events = [version(1, 70, 5_000), version(2, 71, 6_000)];
+    events.iter().for_each(|event| tally.apply(Fact { at: at(4), event }));
+    for (hash, expiry) in [(71, 6_000), (70, 5_000)] {
+        tally.apply(Fact { at: at(5), event: &Event::SlotReopened { slot: slot(0) } });
+        tally.apply(Fact { at: at(6), event: &published(hash) });
+        assert_eq!(tally.task(task(0)).unwrap().expiry, Some(ChainTime::from_secs(expiry)));
+    }
 }
 
 #[test]

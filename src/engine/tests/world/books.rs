@@ -42,7 +42,7 @@ impl World {
     }
 
     /// What must hold after every fact: the cap (I7, S7) by both books, and the wallet.
-    pub(super) fn check_money(&self) {
+    pub(in super::super) fn check_money(&self) {
         if self.lost {
             return;
         }

@@ -161,6 +161,19 @@ impl Chain {
         free
     }
 
+    /// Pools lose all that is in no block.
+    pub(in super::super) fn forget_pools(&mut self) {
+        let count = self.count();
+        self.sent.retain(|nonce, _| *nonce < count);
+    }
+
+    /// Pools keep the newest version of a nonce alone, or the oldest.
+    pub(in super::super) fn keep_version(&mut self, nonce: u64, newest: bool) {
+        let versions = self.sent.entry(nonce).or_default();
+        let last = versions.len().saturating_sub(1);
+        *versions = versions.drain(..).skip(if newest { last } else { 0 }).take(1).collect();
+    }
+
     /// A block: some of what was sent, in nonce order; sometimes a reorg or another price first.
     pub(super) fn mine(&mut self, now_s: u64, faults: Faults, dice: &mut Dice) {
         if dice.chance(faults.reorgs) {

@@ -204,6 +204,11 @@ impl World {
         self.feed(Input::ChainRead { found, below });
     }
 
+    /// Milliseconds since the world began.
+    pub(super) const fn now(&self) -> u64 {
+        self.now
+    }
+
     /// Time passes, and blocks come, while nobody hears of anything but the log stream.
     pub(super) fn sleep(&mut self, seconds: u64) {
         self.now += seconds * 1000;
@@ -409,6 +414,13 @@ impl World {
         }
         self.check_replay();
         self.replay();
+        self.resume(self.cap);
+    }
+
+    /// Nobody runs the program for so many milliseconds, and the chain goes on.
+    pub(super) fn pause(&mut self, ms: u64) {
+        self.now += ms;
+        self.chain.mine(self.now / 1000, self.faults, &mut self.dice);
         self.resume(self.cap);
     }
 
