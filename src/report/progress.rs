@@ -71,6 +71,7 @@ impl Progress {
         lines.into_iter().map(|line| format!("{} {line}", rfc3339(now))).collect()
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one arm for each event")]
     fn milestone(&self, fact: Fact<'_>) -> Option<String> {
         match fact.event {
             Event::RunStarted(header) => {

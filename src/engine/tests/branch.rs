@@ -1,5 +1,7 @@
 //! What was read directly, at blocks that the log stream never came through.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "each question is about one kind of fact")]
+
 use super::world::{Faults, GAS, World};
 use crate::engine::{Event, FetchFailure, Input, Offer};
 use crate::units::{
