@@ -79,6 +79,7 @@ fn limits() -> Limits {
         on_exceed: OnExceed::Pause,
         reserve_gas: Wei::ZERO,
         max_per_task: None,
+        patient: false,
     }
 }
 

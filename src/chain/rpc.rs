@@ -24,6 +24,8 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::units::network::is_loopback;
+
 use super::classify::is_rate_limit;
 use super::error::{ChainError, Fault};
 use super::reverts;
@@ -100,6 +102,8 @@ pub struct Endpoint {
     quota: Mutex<Option<Arc<DefaultDirectRateLimiter>>>,
     rest_until: Mutex<Option<Instant>>,
     batch: AtomicUsize,
+    /// The most that `batch` may become: what the profile says, or what was refused.
+    most: AtomicUsize,
     by_hash: AtomicBool,
     notify: Option<Notify>,
 }
@@ -153,6 +157,7 @@ impl Endpoint {
             quota: Mutex::default(),
             rest_until: Mutex::new(None),
             batch: AtomicUsize::new(DEFAULT_BATCH),
+            most: AtomicUsize::new(DEFAULT_BATCH),
             by_hash: AtomicBool::new(true),
             notify: None,
         }
@@ -164,11 +169,13 @@ impl Endpoint {
         Self { notify: Some(notify), ..self }
     }
 
-    /// Puts at most `batch` requests into one batch.
+    /// Puts at most `batch` requests into one batch, and on a public node fewer until that is known
+    /// to work.
     #[must_use]
     pub fn with_batch(self, batch: u32) -> Self {
-        let batch = usize::try_from(batch).unwrap_or(DEFAULT_BATCH).max(1);
-        Self { batch: AtomicUsize::new(batch), ..self }
+        let most = usize::try_from(batch).unwrap_or(DEFAULT_BATCH).max(1);
+        let batch = AtomicUsize::new(most.min(self.timing.first_batch));
+        Self { batch, most: AtomicUsize::new(most), ..self }
     }
 
     /// Scheme and host, without anything that could be a key.
@@ -244,7 +251,10 @@ impl Endpoint {
             let size = self.batch_size().clamp(1, asks.len());
             let fault = match self.exchange(&asks[..size]).await {
                 Ok(replies) => match passing_fault(&asks[..size], &replies) {
-                    None => return Ok(replies),
+                    None => {
+                        self.grow(size);
+                        return Ok(replies);
+                    }
                     Some(fault) => fault,
                 },
                 Err(fault) => fault,
@@ -282,9 +292,20 @@ impl Endpoint {
     /// Halves the batch after one of `refused` requests was refused as a whole.
     fn shrink(&self, refused: usize) {
         let half = (refused / 2).max(1);
+        self.most.fetch_min(half, Ordering::Relaxed);
         let before = self.batch.fetch_min(half, Ordering::Relaxed);
         if half < before {
             tracing::info!(endpoint = %self.name, batch = half, "smaller batches");
+        }
+    }
+
+    /// A full batch of `worked` requests was served: the next may hold twice as many.
+    pub(super) fn grow(&self, worked: usize) {
+        let most = self.most.load(Ordering::Relaxed);
+        let more = worked.saturating_mul(2).min(most);
+        let grown = |now| (now == worked && worked < more).then_some(more);
+        if self.batch.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_ok() {
+            tracing::debug!(endpoint = %self.name, batch = more, "larger batches");
         }
     }
 
@@ -384,15 +405,6 @@ fn fault_of(error: TransportError) -> Fault {
         | RpcError::LocalUsageError(_)
         | RpcError::SerError(_)
         | RpcError::DeserError { .. } => Fault::NotJsonRpc,
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

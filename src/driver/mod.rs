@@ -19,6 +19,7 @@
 mod begin;
 pub mod clock;
 pub mod error;
+mod gather;
 pub mod items;
 pub mod preflight;
 pub mod signals;

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
 use tokio::sync::mpsc;
@@ -19,15 +20,19 @@ use crate::units::{BlockRef, Round, Seq, SignedTx, Slot, TaskId, TaskKey, Wei};
 
 use super::crew::{Carry, Crew, Reply};
 use super::desk::Desk;
+use super::gather::{Fetch, Gatherer, fetch_all};
 
 /// Configs that are rendered in one piece of work.
 const RENDER_CHUNK: usize = 64;
 /// Versions that are signed in one piece of work.
-const SIGN_CHUNK: usize = 32;
+const SIGN_CHUNK: usize = 100;
 /// Contracts that are read in one batch.
 const READ_CHUNK: usize = 100;
+/// How long reads are gathered that nobody waits for.
+const PATIENCE: Duration = Duration::from_secs(6);
 /// Outputs that are checked in one piece of work.
 const CHECK_CHUNK: usize = 64;
+
 /// Performs effects, and knows which are out.
 #[derive(Debug)]
 pub(super) struct Performer<C, K> {
@@ -37,6 +42,7 @@ pub(super) struct Performer<C, K> {
     sender: mpsc::UnboundedSender<Reply>,
     /// Bytes that may be sent, by slot and version.
     durable: BTreeMap<(Slot, Seq), Durable<SignedTx>>,
+    gatherer: Gatherer,
     /// Lanes with a group of sends on its way, and what waits behind it.
     lanes: BTreeMap<Address, BTreeSet<(Slot, Seq)>>,
 }
@@ -47,7 +53,7 @@ struct Work {
     pins: Vec<(TaskId, Round, (TaskKey, Wei))>,
     signs: Vec<SignRequest>,
     sends: BTreeMap<Address, BTreeSet<(Slot, Seq)>>,
-    fetches: BTreeMap<BlockRef, Vec<(TaskId, Address, Address)>>,
+    fetches: BTreeMap<BlockRef, Vec<Fetch>>,
     checks: Vec<(TaskId, Address, B256)>,
     tasks: BTreeMap<BlockRef, Vec<(TaskId, Address)>>,
 }
@@ -61,6 +67,7 @@ impl<C: Chain, K: Content> Performer<C, K> {
             work: JoinSet::new(),
             sender,
             durable: BTreeMap::new(),
+            gatherer: Gatherer::default(),
             lanes: BTreeMap::new(),
         }
     }
@@ -113,8 +120,8 @@ impl<C: Chain, K: Content> Performer<C, K> {
         self.out.len()
     }
 
-    /// Starts what is not out yet.
-    pub(super) fn perform(&mut self, effects: Vec<Effect>) {
+    /// Starts what is not out yet; `hurry` says that nothing is to be gathered that can be read now.
+    pub(super) fn perform(&mut self, effects: Vec<Effect>, hurry: bool) {
         let mut work = Work::default();
         for effect in effects {
             if !self.out.insert(effect.key()) {
@@ -146,10 +153,10 @@ impl<C: Chain, K: Content> Performer<C, K> {
                 }
             }
         }
-        self.perform_groups(work);
+        self.perform_groups(work, hurry);
     }
 
-    fn perform_groups(&mut self, work: Work) {
+    fn perform_groups(&mut self, work: Work, hurry: bool) {
         for (wallet, versions) in work.sends {
             match self.lanes.get_mut(&wallet) {
                 Some(waiting) => waiting.extend(versions),
@@ -163,7 +170,7 @@ impl<C: Chain, K: Content> Performer<C, K> {
             self.pin(chunk.to_vec());
         }
         for (at, fetches) in work.fetches {
-            fetches.chunks(READ_CHUNK).for_each(|chunk| self.fetch(chunk.to_vec(), at));
+            self.fetch(fetches, at, hurry);
         }
         for chunk in work.checks.chunks(CHECK_CHUNK) {
             self.check(chunk.to_vec());
@@ -298,27 +305,21 @@ impl<C: Chain, K: Content> Performer<C, K> {
         }));
     }
 
-    fn fetch(&mut self, fetches: Vec<(TaskId, Address, Address)>, at: BlockRef) {
-        let (sender, crew) = (self.sender.clone(), self.crew.clone());
+    /// Reads responses now if there are many or somebody waits for them, and else soon.
+    fn fetch(&mut self, fetches: Vec<Fetch>, at: BlockRef, hurry: bool) {
+        let (ready, rest) = self.gatherer.add(fetches, at, hurry);
+        if !ready.is_empty() {
+            let (crew, sender) = (self.crew.clone(), self.sender.clone());
+            drop(self.work.spawn(fetch_all(crew, sender, (ready, at))));
+        }
+        let Some(rest) = rest else { return };
+        let (gatherer, crew, sender) =
+            (self.gatherer.clone(), self.crew.clone(), self.sender.clone());
         drop(self.work.spawn(async move {
-            let responses = fetches.iter().map(|(_, _, response)| *response).collect();
-            let facts = match crew.chain.read_responses(responses, at).await {
-                Ok(facts) => facts,
-                Err(error) => {
-                    let keys = fetches.iter().map(|(task, _, r)| EffectKey::Fetch(*task, *r));
-                    drop(sender.send(Reply::not_read(keys.collect(), error)));
-                    return;
-                }
-            };
-            let mut downloads = JoinSet::new();
-            for ((task, of, response), facts) in fetches.into_iter().zip(facts) {
-                let (sender, crew) = (sender.clone(), crew.clone());
-                let facts = facts.filter(|facts| facts.task == of);
-                drop(downloads.spawn(async move {
-                    drop(sender.send(crew.fetch((task, response, at), facts).await));
-                }));
+            tokio::time::sleep(PATIENCE).await;
+            if let Some(left) = gatherer.take(rest) {
+                fetch_all(crew, sender, left).await;
             }
-            downloads.join_all().await;
         }));
     }
 

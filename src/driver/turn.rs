@@ -108,7 +108,7 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
         self.keep(group, now)?;
         self.has_all_bytes()?;
         // What the journal left open is waited on as much as what has just begun.
-        self.performer.perform(self.engine.outstanding());
+        self.performer.perform(self.engine.outstanding(), true);
         let mut swept = now;
         loop {
             if let Some(outcome) = self.engine.outcome() {
@@ -128,7 +128,7 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
             } else {
                 self.engine.waiting(&events)
             };
-            self.performer.perform(effects);
+            self.performer.perform(effects, self.engine.is_in_a_hurry());
             debug_assert!(
                 self.engine.outcome().is_some()
                     || self.performer.out() > 0

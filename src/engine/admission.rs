@@ -25,6 +25,8 @@ use super::{Deposit, Engine, Event, Turn};
 
 /// The place that stands for no task: a deposit is the run's own.
 pub(super) const DEPOSIT: TaskId = TaskId::new(u16::MAX, 0);
+/// With fewer open tasks than this, reads are not worth being gathered.
+const MANY_OPEN: u32 = 32;
 /// A quote older than this is not used (safety.md, section 10).
 const QUOTE_LIFE: Duration = Duration::from_secs(15);
 /// How far the expiry of a task stays below the source's limit (protocol.md, section 6).
@@ -159,6 +161,14 @@ impl Engine {
             return false;
         }
         self.next_allowed().is_none() || self.is_out_of_funds()
+    }
+
+    /// Whether it helps to read sooner, with more requests: few tasks are open, or others wait for
+    /// them to end.
+    pub fn is_in_a_hurry(&self) -> bool {
+        !self.limits.patient
+            || self.tasks.open() < MANY_OPEN
+            || (self.tasks.any_ready() && self.next_allowed().is_none())
     }
 
     /// The first ready task whose step and run have room for one more open task.

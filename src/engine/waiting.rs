@@ -13,10 +13,10 @@ use super::{Engine, Event, Timer};
 /// How many of the lowest unsent slots every turn offers again: a slot that waited for a lower
 /// one which was mined meanwhile is touched by no fact of its own.
 const OFFERED: usize = 16;
-/// How many receipts one view asks for: what fits a batch.
-const RECEIPTS: usize = 200;
+/// How many receipts one view asks for: with the head, what fits three batches.
+const RECEIPTS: usize = 299;
 /// For so many pages of the log stream receipts are gathered, if others are to come.
-const GATHERED_PAGES: u32 = 4;
+const GATHERED_PAGES: u32 = 8;
 
 /// So many slots may be in blocks without their gas being known before it is asked for: what is
 /// held for each of them would grow with the batch.
@@ -49,7 +49,7 @@ impl Engine {
     pub(super) fn has_receipts_enough(&self) -> bool {
         let Some(lane) = &self.lane else { return false };
         lane.pages >= GATHERED_PAGES
-            || lane.lowest_pending().is_none()
+            || (lane.lowest_pending().is_none() && self.is_in_a_hurry())
             || self.tasks.undecided().next().is_some()
             || (self.tasks.any_ready() && self.next_allowed().is_none())
             || self.lacks_for_next()

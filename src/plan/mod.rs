@@ -200,6 +200,7 @@ impl Plan {
             },
             reserve_gas: budget.reserve_gas,
             max_per_task: budget.max_per_task,
+            patient: self.network.is_remote(),
         }
     }
 

@@ -180,6 +180,8 @@ pub struct Limits {
     pub reserve_gas: Wei,
     /// Ceiling for one payment, in wei.
     pub max_per_task: Option<Wei>,
+    /// Whether fewer requests count for more than sooner replies, where nobody waits for them.
+    pub patient: bool,
 }
 
 /// What happens when the next publication would pass the cap (language.md, section 4).

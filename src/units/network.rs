@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use alloy::primitives::{Address, address};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// When a block can no longer be taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +114,7 @@ pub struct Network {
     pub payer: PayerRule,
     /// The most slots of a wallet that may be open at once.
     pub window: u32,
-    /// The most requests in one JSON-RPC batch.
+    /// The most requests in one JSON-RPC batch; a public node gets fewer at first.
     pub rpc_batch: u32,
     /// Whether its coin is worth money: it decides which questions are asked.
     pub real_money: bool,
@@ -125,7 +126,24 @@ pub struct Network {
 /// devnet's own router answers for it.
 pub const DEVNET_BASE: &str = "http://devnet.invalid";
 
+/// Whether a URL leads to this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 impl Network {
+    /// Whether its first endpoint is on another machine: a request costs a round trip, and somebody
+    /// counts it.
+    pub fn is_remote(&self) -> bool {
+        let first = self.rpc.first().and_then(|url| url.parse().ok());
+        first.is_some_and(|url| !is_loopback(&url))
+    }
+
     /// The built-in devnet, in process: the testnet's addresses on chain 31337.
     pub fn devnet() -> Self {
         Self {
@@ -164,7 +182,7 @@ impl Network {
             symbol: "ToGPU".into(),
             payer: PayerRule::Auto,
             window: 32,
-            rpc_batch: 32,
+            rpc_batch: 100,
             real_money: false,
             devnet: false,
         }

@@ -129,6 +129,20 @@ async fn no_batch_is_larger_than_the_profile_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn batches_of_a_public_node_grow_as_they_work_up_to_what_it_refuses() {
+    let node = ScriptedNode::at(9);
+    let endpoint = node.endpoint().with_batch(100);
+    let asks: Vec<Ask> = (0..400).map(|_| ask_latest()).collect();
+    let sizes = || -> Vec<usize> { node.facts().packets.iter().map(Vec::len).collect() };
+    assert!(endpoint.read(&asks).await.is_ok());
+    assert_eq!(sizes(), [32, 64, 100, 100, 100, 4]);
+    node.twist([Twist::Status(413, None)]);
+    assert!(endpoint.read(&asks[..200]).await.is_ok());
+    assert_eq!(sizes()[6..], [100, 50, 50, 50, 50]);
+    assert_eq!(endpoint.batch_size(), 50);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_endpoint_that_asks_for_rest_gets_it() {
     let node = ScriptedNode::at(9);
     node.twist([Twist::Status(429, Some(30))]);

@@ -22,6 +22,8 @@ pub struct Timing {
     pub second_look: Option<Duration>,
     /// How long a head below the cursor is taken for a replica that lags.
     pub patience: Duration,
+    /// How many requests the first batches hold, whatever the profile allows: more once they work.
+    pub first_batch: usize,
     /// How many blocks are read again with each page (safety.md, section 9).
     pub overlap: u64,
 }
@@ -42,6 +44,7 @@ impl Timing {
             settle: Duration::ZERO,
             second_look: None,
             patience: millis(1_000),
+            first_batch: usize::MAX,
             overlap: 0,
         }
     }
@@ -70,6 +73,7 @@ impl Timing {
             poll: millis(2_000),
             settle: millis(2_000),
             patience: millis(30_000),
+            first_batch: 32,
             ..Self::loopback()
         }
     }

@@ -195,7 +195,7 @@ async fn a_run_begins_at_a_block_that_no_reorg_takes() {
         let setting = Setting { finality, unsettled, ..Setting::of(1).calm() };
         let world: Shared = Arc::new(Mutex::new(World::new(setting)));
         (0..9).for_each(|_| held(&world).mine());
-        let scenery = Scenery::of((Steps::Small, 4), finality, 32);
+        let scenery = Scenery::of((Steps::Small, 4), finality, (32, false));
         let facts = chain(&world, &scenery).guard().await.unwrap();
         assert_eq!(facts.settled.number, held(&world).final_height, "{finality}");
         let block = held(&world).chain.block(facts.settled.number).map(|block| block.at);

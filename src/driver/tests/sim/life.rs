@@ -94,7 +94,8 @@ pub(super) fn tell(setting: Setting) -> Result<Told, String> {
 
 async fn story(setting: Setting) -> Result<Told, String> {
     let (kills, dice, cap, books) = (setting.kills, setting.dice, setting.cap, setting.books);
-    let scenery = Scenery::of(setting.scenery, setting.finality, setting.batch);
+    let scenery =
+        Scenery::of(setting.scenery, setting.finality, (setting.batch, setting.is_remote()));
     let block = Duration::from_millis(setting.block_ms);
     let mut world = World::new(setting);
     world.books.cap = cap;

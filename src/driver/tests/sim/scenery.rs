@@ -74,9 +74,9 @@ const SMALL: &str = "  a:
     data: { sum: '{{ steps.b.count }}' }
 ";
 
-/// So many items that are confirmed by the client, for a run without trouble.
-fn many(count: u32) -> String {
-    CONFIRMED.replace("range(20)", &format!("range({count})"))
+/// The same with so many items, for a run without trouble.
+fn many(steps: &str, count: u32) -> String {
+    steps.replace("range(20)", &format!("range({count})"))
 }
 
 /// Which pipeline.
@@ -87,6 +87,8 @@ pub(super) enum Steps {
     Chained,
     /// So many items that are confirmed by the client.
     Many(u32),
+    /// So many items on a source that pays by itself.
+    ManyPaid(u32),
     Small,
     /// No steps: what a run has that moves money, and does nothing else.
     None,
@@ -99,28 +101,38 @@ pub(super) struct Scenery {
     pub blobs: Blobs,
 }
 
-type Key = (Steps, u32, String, u32);
+type Key = (Steps, u32, String, (u32, bool));
 
 static PLANS: LazyLock<Mutex<BTreeMap<Key, Scenery>>> = LazyLock::new(Mutex::default);
 static HOME: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
 impl Scenery {
-    /// The plan of a pipeline with this window, finality and batch size.
-    pub(super) fn of((which, window): (Steps, u32), finality: Finality, batch: u32) -> Self {
+    /// The plan of a pipeline with this window, finality and batch size, near or far away.
+    pub(super) fn of(
+        (which, window): (Steps, u32),
+        finality: Finality,
+        batch: (u32, bool),
+    ) -> Self {
         let key = (which, window, finality.to_string(), batch);
         let mut plans = PLANS.lock().unwrap();
         plans.entry(key).or_insert_with(|| Self::make((which, window), finality, batch)).clone()
     }
 
-    fn make((which, window): (Steps, u32), finality: Finality, batch: u32) -> Self {
-        let network = Network { window, finality, rpc_batch: batch, ..network().clone() };
+    fn make(
+        (which, window): (Steps, u32),
+        finality: Finality,
+        (rpc_batch, remote): (u32, bool),
+    ) -> Self {
+        let rpc = if remote { vec!["https://node.invalid".into()] } else { Vec::new() };
+        let network = Network { window, finality, rpc_batch, rpc, ..network().clone() };
         let blobs = Blobs::open(HOME.path()).unwrap();
         let steps = match which {
             Steps::Automatic => AUTOMATIC.into(),
             Steps::Confirmed => CONFIRMED.into(),
             Steps::Chained => CHAINED.into(),
             Steps::Small => SMALL.into(),
-            Steps::Many(count) => many(count),
+            Steps::Many(count) => many(CONFIRMED, count),
+            Steps::ManyPaid(count) => many(AUTOMATIC, count),
             Steps::None => {
                 return Self { plan: Arc::new(Plan::without_steps(&network)), blobs };
             }

@@ -154,6 +154,11 @@ impl Setting {
         }
     }
 
+    /// Whether the node is far away.
+    pub(super) fn is_remote(&self) -> bool {
+        self.timing.first_batch < usize::MAX
+    }
+
     /// The same story, in which the run is cancelled.
     pub(super) fn canceled(self) -> Self {
         Self { errand: Errand::Cancel, kills: 2 + self.dice.at("kills", 1).below(3), ..self }

@@ -145,6 +145,7 @@ impl World {
             on_exceed: OnExceed::Pause,
             reserve_gas: Wei::ZERO,
             max_per_task: None,
+            patient: false,
         };
         let mut world = Self {
             engine: Engine::new(schedule.clone(), limits.clone()),
