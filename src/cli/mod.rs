@@ -41,6 +41,7 @@ pub mod runs;
 pub mod sample;
 pub mod saved;
 pub mod schemas;
+mod screen;
 pub mod select;
 pub mod settings;
 pub mod status;

@@ -13,6 +13,7 @@ use super::history::{ItemResult, Reader};
 use super::place::StatePlace;
 use super::rows::{Counts, Form, NewFile, write_raw};
 use super::saved::errors_path;
+use super::screen;
 use super::settings::Settings;
 use super::{place, resume, runs, suggest};
 use crate::content::Blobs;
@@ -249,7 +250,7 @@ fn to_stdout(
         return Err(Failure::usage("raw results are files, one for each output")
             .help(format!("ogflow results {run} --step {} --format raw --out FOLDER", form.step)));
     }
-    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut stdout = screen::stdout();
     let mut errors = None;
     let counts = match &args.errors {
         None => form.write(reader, &mut stdout, None)?,
@@ -304,7 +305,7 @@ fn to_files(
     }
     let mut out = NewFile::begin(path)?;
     if args.errors.as_deref().is_some_and(is_stdout) {
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let mut stdout = screen::stdout();
         let counts = form.write(reader, &mut out, Some(&mut stdout))?;
         stdout.flush().map_err(|error| unwritable_stdout(&error))?;
         out.finish()?;

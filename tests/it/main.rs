@@ -32,6 +32,7 @@ mod runs;
 mod saved_plans;
 mod streams;
 mod support;
+mod terminal;
 mod two_processes;
 mod watching;
 mod wire;

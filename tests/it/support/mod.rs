@@ -9,6 +9,7 @@ pub(crate) mod damage;
 pub(crate) mod lab;
 pub(crate) mod oracle;
 pub(crate) mod proxy;
+mod terminal;
 
 pub(crate) mod http;
 
@@ -172,6 +173,12 @@ impl Project {
         let script = format!("ulimit -d {kib} && ulimit -t {seconds} && exec \"$@\"");
         let shell = ["-c", script.as_str(), "sh", BINARY];
         Running::start(self.program("sh", &[&shell, args].concat())).end()
+    }
+
+    /// Runs the binary to its end on a terminal of 80 columns; `stdout` is what is on the screen.
+    #[track_caller]
+    pub(crate) fn in_terminal(&self, args: &[&str]) -> Ran {
+        terminal::run(self.command(args))
     }
 
     /// Starts the binary.

@@ -4,7 +4,8 @@
 //! `life` runs a process and kills it, `begin` is what it was started for, `journal` is what survives; `wire`, `node` and `getters`
 //! are nodes behind a bad wire, `world` mines, reorgs and forgets, `contracts` and `market` are
 //! what happens on the chain. `books` and `ending` are the oracle. Everything that chance decides
-//! comes from the seed: `SEED=n` tells one story again, `LONG=1` tells many more.
+//! comes from the seed: `SEED=n` tells one story again, `LONG=1` tells many more, and `CASES=n` as
+//! many of each part.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "each question is about one kind of fact")]
 
@@ -54,7 +55,8 @@ fn stories(part: u64) {
     let seeds: Vec<u64> = match (setting_of_the_test("SEED"), setting_of_the_test("LONG")) {
         (Some(seed), _) => vec![seed],
         (None, long) => {
-            let count = if long.is_some() { LONG_STORIES } else { STORIES };
+            let usual = if long.is_some() { LONG_STORIES } else { STORIES };
+            let count = setting_of_the_test("CASES").unwrap_or(usual);
             let once_wrong = ONCE_WRONG.into_iter().filter(|seed| seed / 1_000_000 == part);
             (0..count).map(|number| part * 1_000_000 + number).chain(once_wrong).collect()
         }
