@@ -235,10 +235,13 @@ fn open_bytes(
 fn configure(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let sql = sql_error(path);
     conn.busy_timeout(BUSY).map_err(&sql)?;
-    // The first read: a file that is no database is found here.
-    let mode: String =
-        conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(&sql)?;
-    if mode != "wal" {
+    // The first read: a file that is no database is found here. It says what it will do before it
+    // has done it: what went wrong then is told after the last row.
+    let modes: Vec<String> = conn
+        .prepare("PRAGMA journal_mode = WAL")
+        .and_then(|mut set| set.query_map([], |row| row.get(0))?.collect())
+        .map_err(&sql)?;
+    if modes != ["wal"] {
         return Err(StoreError::Corrupt { path: path.into(), what: "it keeps no write-ahead log" });
     }
     conn.execute_batch(

@@ -52,6 +52,19 @@ pub(super) enum Fuse {
     Changes(u64),
     /// At the sync after so many: it was asked for and did not happen.
     Syncs(u64),
+    /// The power stays; the change after so many fails.
+    FailedChange(u64, Failure),
+    /// The power stays; the sync after so many fails.
+    FailedSync(u64),
+}
+
+/// How a disk fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It is broken: EIO, EROFS.
+    Broken,
+    /// It is full: ENOSPC.
+    Full,
 }
 
 /// What a disk does that it should not.
@@ -144,6 +157,7 @@ pub(super) struct Disk {
     honesty: Honesty,
     fuse: Fuse,
     dead: bool,
+    failed: Option<Failure>,
     contents: BTreeMap<u64, Content>,
     names: BTreeMap<String, u64>,
     durable_names: BTreeMap<String, u64>,
@@ -160,6 +174,7 @@ impl Disk {
             honesty,
             fuse: Fuse::Never,
             dead: false,
+            failed: None,
             contents: BTreeMap::new(),
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
@@ -179,6 +194,11 @@ impl Disk {
         self.dead
     }
 
+    /// How something has failed since the fuse was set, if it has.
+    pub(super) const fn failed(&self) -> Option<Failure> {
+        self.failed
+    }
+
     /// From here on nothing works.
     pub(super) const fn die(&mut self) {
         self.dead = true;
@@ -186,7 +206,7 @@ impl Disk {
 
     /// The process was killed, the machine was not: all that it wrote is there, synced or not.
     pub(super) const fn revive(&mut self) {
-        (self.dead, self.fuse) = (false, Fuse::Never);
+        (self.dead, self.fuse, self.failed) = (false, Fuse::Never, None);
     }
 
     /// The machine starts again with what its medium holds.
@@ -327,6 +347,13 @@ impl Disk {
     /// The change at which the power goes may still have reached the medium.
     fn change(&mut self, file: u64, change: Change) -> io::Result<()> {
         self.alive()?;
+        if let Fuse::FailedChange(left, failure) = &mut self.fuse {
+            if *left == 0 {
+                let failure = *failure;
+                return self.fail(failure);
+            }
+            *left -= 1;
+        }
         let burnt = self.burn();
         let content = self.contents.get_mut(&file).expect("an open file has a content");
         change.apply(&mut content.seen);
@@ -342,6 +369,11 @@ impl Disk {
             if *left == 0 {
                 self.dead = true;
                 return self.alive();
+            }
+            *left -= 1;
+        } else if let Fuse::FailedSync(left) = &mut self.fuse {
+            if *left == 0 {
+                return self.fail(Failure::Broken);
             }
             *left -= 1;
         }
@@ -361,6 +393,15 @@ impl Disk {
             self.renamed.clear();
         }
         Ok(())
+    }
+
+    /// One call fails, and nothing of it happens; the next ones work.
+    fn fail(&mut self, failure: Failure) -> io::Result<()> {
+        (self.fuse, self.failed) = (Fuse::Never, Some(failure));
+        Err(match failure {
+            Failure::Broken => io::Error::other("the disk failed"),
+            Failure::Full => io::ErrorKind::WriteZero.into(),
+        })
     }
 
     fn alive(&self) -> io::Result<()> {

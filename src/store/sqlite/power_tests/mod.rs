@@ -10,7 +10,7 @@ mod story;
 mod turns;
 mod vfs;
 
-use disk::Honesty;
+use disk::{Failure, Fuse, Honesty};
 use story::{Counts, Setting, Wrong, tell};
 use vfs::Drive;
 
@@ -22,7 +22,8 @@ const LONG_STORIES: u64 = 5_000;
 const BROKEN: u64 = 40;
 
 /// The journal as it is, on a disk that does what it says.
-const AS_IT_IS: Setting = Setting { honesty: Honesty::Honest, pragma: "", losses: true };
+const AS_IT_IS: Setting =
+    Setting { honesty: Honesty::Honest, pragma: "", losses: true, fails: None };
 
 #[expect(clippy::disallowed_methods, reason = "the settings of a test run")]
 fn setting_of_the_test(name: &str) -> Option<u64> {
@@ -89,6 +90,32 @@ fn without_a_loss_nothing_is_wrong_with_either_setting() {
         let setting = Setting { pragma, losses: false, ..AS_IT_IS };
         assert_eq!(stories(name, setting, 0..BROKEN), []);
     }
+}
+
+/// Each call to the disk in turn fails once, of a journal's opening, its groups and its checkpoints.
+#[test]
+fn whatever_call_of_the_disk_fails_no_group_is_half_there_and_none_is_taken_after_it() {
+    let calls: u64 = if setting_of_the_test("LONG").is_some() { 1_000 } else { 100 };
+    let drive = Drive::new("power-failing");
+    let mut all = Counts::default();
+    for call in 0..calls {
+        for (seed, fuse) in [
+            Fuse::FailedChange(call, Failure::Broken),
+            Fuse::FailedChange(call, Failure::Full),
+            Fuse::FailedSync(call % 40),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let setting = Setting { fails: Some(fuse), ..AS_IT_IS };
+            let seed = call * 10 + seed as u64;
+            match tell(&drive, setting, seed) {
+                Ok(counts) => all.add(&counts),
+                Err(why) => panic!("call {call}, {fuse:?}, SEED={seed}: {why:?}"),
+            }
+        }
+    }
+    assert!(all.failures > calls * 3, "{all:?}");
 }
 
 #[test]

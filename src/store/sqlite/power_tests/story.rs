@@ -11,7 +11,7 @@ use super::super::super::read::uint;
 use super::super::super::{Appended, Batch, Journal, LaneKey, Refusal, StoreError};
 use super::super::{CHECKPOINT_EVERY, SqliteJournal};
 use super::books::Books;
-use super::disk::{Damage, Dice, Disk, Fuse, Honesty};
+use super::disk::{Damage, Dice, Disk, Failure, Fuse, Honesty};
 use super::turns::{Plan, Turns};
 use super::vfs::Drive;
 use crate::engine::Event;
@@ -26,6 +26,8 @@ pub(super) struct Setting {
     pub(super) pragma: &'static str,
     /// Whether the power ever goes.
     pub(super) losses: bool,
+    /// How the disk fails, in each life but the last.
+    pub(super) fails: Option<Fuse>,
 }
 
 /// What the journal forgot or made up.
@@ -63,6 +65,8 @@ pub(super) struct Counts {
     /// Losses before the journal took a group again.
     pub(super) in_recovery: u64,
     pub(super) kills: u64,
+    /// Calls to the disk that failed.
+    pub(super) failures: u64,
     pub(super) groups: u64,
     pub(super) left: u64,
     pub(super) damage: Damage,
@@ -73,6 +77,7 @@ impl Counts {
         self.losses += other.losses;
         self.in_recovery += other.in_recovery;
         self.kills += other.kills;
+        self.failures += other.failures;
         self.groups += other.groups;
         self.left += other.left;
         self.damage.pending += other.damage.pending;
@@ -134,6 +139,9 @@ pub(super) fn tell(drive: &Drive, setting: Setting, seed: u64) -> Result<Counts,
 
 impl Story<'_> {
     fn fuse(&mut self) -> Fuse {
+        if let Some(fuse) = self.setting.fails {
+            return fuse;
+        }
         if !self.setting.losses {
             return Fuse::Never;
         }
@@ -148,6 +156,7 @@ impl Story<'_> {
 
     /// A loss of power for the most part, else a kill; after a quiet end, too.
     fn end_of_life(&mut self) {
+        self.counts.failures += u64::from(self.drive.disk().failed().is_some());
         self.after_loss = self.setting.losses && self.dice.chance(850);
         if self.after_loss {
             self.drive.disk().power_loss();
@@ -200,10 +209,11 @@ impl Story<'_> {
         Ok(journal)
     }
 
-    /// An error is nobody's fault when the power is gone.
+    /// An error is nobody's fault when the power is gone or the disk has failed.
     fn powered<T, E: std::fmt::Debug>(&self, result: Result<T, E>) -> Result<T, Stop> {
         result.map_err(|error| {
-            if self.drive.disk().is_dead() {
+            let disk = self.drive.disk();
+            if disk.is_dead() || disk.failed().is_some() {
                 Stop::PowerGone
             } else {
                 Wrong::Refused(format!("{error:?}")).into()
@@ -309,7 +319,22 @@ impl Story<'_> {
             outputs: &plan.outputs,
             summary: (first_seq % 3 == 0).then_some("{}"),
         };
-        let appended = journal.append(&batch);
+        let mut appended = journal.append(&batch);
+        let failed = self.drive.disk().failed();
+        if let (Err(error), Some(failure)) = (&appended, failed) {
+            // A full disk takes the group when there is room; a broken one is never asked again.
+            let full = matches!(error, StoreError::Full { .. });
+            let said = format!("{failure:?}: {error:?}");
+            appended = journal.append(&batch);
+            match (&appended, failure) {
+                (Err(StoreError::Poisoned { .. }), _) if !full => {}
+                (Ok(_), Failure::Full) if full => {}
+                (again, _) => {
+                    let taken = again.is_ok();
+                    return Err(Wrong::Refused(format!("{said}, then taken: {taken}")).into());
+                }
+            }
+        }
         group.promised = appended.is_ok();
         let appended = self.powered(appended)?;
         for tx in appended.durable.iter().map(super::super::Durable::get) {
