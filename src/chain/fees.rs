@@ -226,7 +226,10 @@ impl GasBook {
         if ok {
             known.most_used = known.most_used.max(used);
             known.seen = known.seen.saturating_add(1);
-        } else if ran_out(used, limit) {
+        } else if key == GasKey::Confirm {
+            // Whoever signs it again doubles the limit, and nobody else needs more for it.
+            known.estimate = known.estimate.filter(|_| !ran_out(used, limit));
+        } else if used >= limit {
             let more = limit.saturating_add(limit / 2);
             *known = Known { estimate: None, most_used: known.most_used.max(more), seen: 0 };
         }

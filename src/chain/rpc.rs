@@ -227,7 +227,10 @@ impl Endpoint {
             }
             replies.push(reply);
         }
-        if asks.len() > 1 && replies.iter().all(|reply| matches!(reply, Err(Fault::Missing))) {
+        // Some nodes refuse a whole batch under the id of its first request.
+        let refused = replies.first().is_some_and(Result::is_err);
+        let missing = |reply: &Reply| matches!(reply, Err(Fault::Missing));
+        if asks.len() > 1 && refused && replies.iter().skip(1).all(missing) {
             self.shrink(asks.len());
             return Err(Fault::Missing);
         }
@@ -261,6 +264,10 @@ impl Endpoint {
             };
             if self.batch_size() < size {
                 continue;
+            }
+            if size > self.timing.first_batch {
+                // Such batches may be more than it takes, whatever it says of them.
+                self.shrink(size);
             }
             tried += 1;
             self.pause_after(tried, fault).await?;

@@ -120,7 +120,9 @@ async fn send_batch(endpoint: &Endpoint, txs: &[Durable<SignedTx>]) -> Vec<SendO
     let asks: Vec<Ask> = txs.iter().map(ask).collect();
     match endpoint.exchange(&asks).await {
         Ok(replies) => {
-            endpoint.grow(txs.len());
+            if replies.iter().any(Result::is_ok) {
+                endpoint.grow(txs.len());
+            }
             let sent = txs.iter().zip(asks.iter().zip(&replies));
             sent.map(|(tx, (ask, reply))| outcome(tx.get().hash, ask, reply)).collect()
         }

@@ -167,6 +167,7 @@ impl Engine {
     /// them to end.
     pub fn is_in_a_hurry(&self) -> bool {
         !self.limits.patient
+            || self.drain.is_some()
             || self.tasks.open() < MANY_OPEN
             || (self.tasks.any_ready() && self.next_allowed().is_none())
     }

@@ -14,6 +14,8 @@ use super::{Engine, RING, Timer};
 
 /// How long a lane is not looked at while nothing calls for it.
 pub(super) const VIEW_CADENCE: Duration = Duration::from_secs(5);
+/// The same while a slot is used up by nothing that is known.
+pub(super) const DOUBT_CADENCE: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// A nonce that was used elsewhere since the run began may be one of its own in a journal that

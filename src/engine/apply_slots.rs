@@ -6,7 +6,7 @@ use crate::units::{
     BlockRef, Call, Fees, Nonce, Purpose, Round, Seq, Slot, TaskId, TaskKey, Timestamp, Wei,
 };
 
-use super::apply_chain::VIEW_CADENCE;
+use super::apply_chain::{DOUBT_CADENCE, VIEW_CADENCE};
 use super::publication::{
     Next, Owner, Publication, PublicationState, after_send, bump_look, expiry_in,
 };
@@ -211,7 +211,8 @@ impl Engine {
         for nonce in unexplained {
             lane.change(*nonce, |publication| publication.unexplained += 1);
         }
-        self.timers.set(Timer::View(lane.wallet), at.after(VIEW_CADENCE));
+        let cadence = if unexplained.is_empty() { VIEW_CADENCE } else { DOUBT_CADENCE };
+        self.timers.set(Timer::View(lane.wallet), at.after(cadence));
     }
 
     pub(super) fn slot_mined(&mut self, nonce: Nonce, seq: Seq, (block, ok): (BlockRef, bool)) {

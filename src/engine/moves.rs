@@ -152,14 +152,22 @@ impl Task {
     /// A response that was found by a direct read may be older than the block of that read: what
     /// is forgotten is read anew.
     pub(super) fn rewind(&mut self, height: u64) {
+        // One that has settled on a response, or on none, is not read again as a rule.
+        let will_read = !matches!(
+            self.state,
+            TaskState::Confirming { .. } | TaskState::Closing { end: Ending::Round(_), .. }
+        );
         let Some(published) = self.published_mut() else { return };
         let known = published.queue.len() + published.refused.len();
-        published.queue.retain(|response| response.block.number <= height);
-        published.refused.retain(|response| response.block.number <= height);
-        published.read_wanted |= published.queue.len() + published.refused.len() < known;
-        if published.refused.is_empty() {
-            published.refusal = None;
+        let stands = |response: &Response| response.block.number <= height;
+        published.queue.retain(stands);
+        if will_read {
+            published.refused.retain(stands);
+            if published.refused.is_empty() {
+                published.refusal = None;
+            }
         }
+        published.read_wanted |= published.queue.len() + published.refused.len() < known;
         if published.confirmed.is_some_and(|(_, block)| block.number > height) {
             published.confirmed = None;
         }
@@ -219,7 +227,7 @@ impl Task {
             self.state = published.look();
             return;
         }
-        if *revert == Revert::OutOfGas && published.starved < MOST_STARVED {
+        if *revert == Revert::OutOfGas && published.starved < MOST_STARVED && !self.discarded {
             published.starved += 1;
             let candidate = candidate.clone();
             self.state = TaskState::Confirming { published, candidate, nonce: None };
@@ -232,6 +240,8 @@ impl Task {
             self.state = self.next_look(published);
             return;
         }
+        // The log stream may still tell that somebody else has confirmed it.
+        published.queue.push_front(candidate.response);
         let reason = FailReason::PublishError(format!("the confirm was refused: {revert}"));
         let end = Ending::Round(RoundEnd { reason, may_retry: false });
         self.state = TaskState::Closing { published, end, after: height };
@@ -361,6 +371,18 @@ mod tests {
             .push_back(Response { block: BlockRef { number: 8, ..BLOCK }, ..response(7) });
         let known = |task: &Task| -> Vec<Address> { task.responses().collect() };
         assert_eq!(known(&task), [7, 5, 6, 2, 4].map(Address::repeat_byte));
+        let mut settled = task.clone();
+        settled.rewind(7);
+        assert_eq!(known(&settled), [5, 6, 2].map(Address::repeat_byte), "it reads no more");
+        let published = task.published().unwrap().clone();
+        task.state = TaskState::Choosing {
+            published,
+            candidate: Candidate {
+                response: response(2),
+                price: Wei::from_u128(5),
+                sha256: B256::ZERO,
+            },
+        };
         task.rewind(7);
         assert_eq!(known(&task), [5, 2].map(Address::repeat_byte));
         assert!(!task.knows(response(6).address) && task.knows(response(5).address));
@@ -393,6 +415,7 @@ mod tests {
             "{:?}",
             task.state
         );
+        assert!(task.responses().any(|known| known == response(2).address), "it is still known");
         // The stranger who was faster shows only when the log stream comes past the refusal.
         task.published_mut().unwrap().confirmed = Some((response(2).address, BLOCK));
         task.confirmed_meanwhile();

@@ -165,13 +165,9 @@ impl Publication {
         self.expiries.iter().find(|(known, _)| *known == seq).map(|(_, expiry)| *expiry)
     }
 
-    /// Whether a further version may take the place of what was signed.
+    /// Whether a further version may take the place of what is signed or to be signed.
     pub(super) fn is_replaceable(&self) -> bool {
-        let signed = match self.state {
-            PublicationState::Signed | PublicationState::Cooling | PublicationState::Held => true,
-            PublicationState::Reserved | PublicationState::Mined { .. } => false,
-        };
-        signed && self.versions.len() < MOST_VERSIONS && self.owner != Owner::OtherRun
+        self.is_pending() && self.versions.len() < MOST_VERSIONS && self.owner != Owner::OtherRun
     }
 
     /// Which version is in a block, as far as is known, in which, and whether it went well there.

@@ -23,8 +23,9 @@ pub(super) struct Tasks {
     by_height: BTreeSet<(u64, TaskId)>,
     /// Tasks that nobody has responded to, by expiry.
     by_expiry: BTreeSet<(ChainTime, TaskId)>,
-    /// Tasks whose confirm has no slot yet; those first that most is kept for.
-    unconfirmed: BTreeSet<(Reverse<Wei>, TaskId)>,
+    /// Tasks whose confirm has no slot yet: first those that need the usual gas, and of these the
+    /// ones that most is kept for.
+    unconfirmed: BTreeSet<(u32, Reverse<Wei>, TaskId)>,
     /// Tasks to be taken back whose end is open: not published for good, not attempted, or with a
     /// cancel under way.
     undecided: BTreeSet<TaskId>,
@@ -137,7 +138,7 @@ impl Tasks {
     /// A task whose confirm has no slot yet: of those, one that most is kept for, so that if its
     /// confirm is too dear, all are.
     pub(super) fn first_unconfirmed(&self) -> Option<TaskId> {
-        self.unconfirmed.first().map(|(_, id)| *id)
+        self.unconfirmed.first().map(|(_, _, id)| *id)
     }
 
     /// How many tasks have a confirm without a slot.
@@ -193,8 +194,8 @@ impl Tasks {
             TaskState::Choosing { candidate, .. } => {
                 self.by_height.insert((candidate.response.block.number, id));
             }
-            TaskState::Confirming { nonce: None, .. } => {
-                self.unconfirmed.insert((Reverse(task.confirm_reserve), id));
+            TaskState::Confirming { published, nonce: None, .. } => {
+                self.unconfirmed.insert((published.starved, Reverse(task.confirm_reserve), id));
             }
             TaskState::Closing { after, .. } => {
                 self.by_height.insert((*after, id));
@@ -230,8 +231,8 @@ impl Tasks {
             TaskState::Choosing { candidate, .. } => {
                 self.by_height.remove(&(candidate.response.block.number, id));
             }
-            TaskState::Confirming { nonce: None, .. } => {
-                self.unconfirmed.remove(&(Reverse(task.confirm_reserve), id));
+            TaskState::Confirming { published, nonce: None, .. } => {
+                self.unconfirmed.remove(&(published.starved, Reverse(task.confirm_reserve), id));
             }
             TaskState::Closing { after, .. } => {
                 self.by_height.remove(&(*after, id));

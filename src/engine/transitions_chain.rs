@@ -29,10 +29,11 @@ impl Engine {
     /// Whatever else the vault has frozen, what is still stuck is part of it. So no more than
     /// that can be stuck, and the payments of open tasks, which a confirm may have taken out
     /// before we know of it, are never taken for money that came back. Believed only at a head
-    /// that this run has read the logs of, and above its last publication.
+    /// that this run has read the logs of and that stands, and above its last publication: a node
+    /// on a branch that is gone may know of no publication at all.
     pub(super) fn returned(&self, survey: &Survey) -> Wei {
-        let cursor = self.ring.back().map_or(0, |block| block.number);
-        if survey.head.number > cursor || survey.head.number < self.last_publication {
+        let stands = survey.head.number <= self.final_number || self.has_passed(survey.head);
+        if !stands || survey.head.number < self.last_publication {
             return Wei::ZERO;
         }
         let frozen = survey.vault_frozen.saturating_sub(self.surely_frozen());

@@ -11,8 +11,11 @@ use super::publication::{Next, Owner, Publication, PublicationState, after_send,
 use super::verdict::{SlotVerdict, judge};
 use super::{Engine, Event, Outcome, SendNote, SlotEnd, Turn};
 
-/// So many views must find a slot used up by nothing that we know before that is believed.
-const UNEXPLAINED_VIEWS: u32 = 3;
+/// So many views must find a slot used up by nothing that we know before that is believed. They
+/// follow each other faster than others do.
+const UNEXPLAINED_VIEWS: u32 = 12;
+/// The same for a slot that was seen in a block: that its receipt is missing now proves little.
+const UNEXPLAINED_VIEWS_OF_MINED: u32 = 60;
 
 impl Engine {
     /// Takes a signed version if it is the one that the slot waits for.
@@ -195,7 +198,11 @@ impl Engine {
             }
             SlotVerdict::Nothing => {}
             SlotVerdict::Unexplained => {
-                if publication.unexplained >= UNEXPLAINED_VIEWS || publication.is_fence() {
+                let enough = match publication.mined() {
+                    Some(_) => UNEXPLAINED_VIEWS_OF_MINED,
+                    None => UNEXPLAINED_VIEWS,
+                };
+                if publication.unexplained >= enough || publication.is_fence() {
                     let (end, gas_paid) = (SlotEnd::Foreign, Wei::ZERO);
                     self.emit(turn, Event::SlotFinal { slot, end, gas_paid });
                     if let Owner::Task { task, .. } = owner {

@@ -69,6 +69,9 @@ impl Engine {
             if matches!(event, Event::LogsRewound { .. } | Event::RunResumed { .. }) {
                 return self.outstanding();
             }
+            if matches!(event, Event::Surveyed(_)) {
+                self.of_lane(&mut effects);
+            }
             slots.extend(touched_slots(event));
         }
         self.of_slots(&slots, &mut effects);
@@ -83,14 +86,7 @@ impl Engine {
         if self.outcome.is_some() {
             return effects;
         }
-        if let Some(lane) = &self.lane {
-            for nonce in lane.unsigned() {
-                effects.extend(self.sign(lane, nonce));
-            }
-            for nonce in lane.sendable_from(Nonce(0)) {
-                effects.extend(broadcast(lane, nonce));
-            }
-        }
+        self.of_lane(&mut effects);
         effects.extend(self.tasks.iter().filter_map(|(id, _)| self.waiting_on(id)));
         self.of_run(&mut effects);
         effects
@@ -166,7 +162,7 @@ impl Engine {
             let hashes = lane.questions(self.final_number, RECEIPTS);
             effects.push(Effect::View { wallet: lane.wallet, hashes });
         }
-        if let Some(lane) = &self.lane {
+        if let Some(lane) = self.lane.as_ref().filter(|_| self.survey.is_some()) {
             let lowest = lane.sendable_from(Nonce(0)).take(OFFERED);
             effects.extend(lowest.filter_map(|nonce| broadcast(lane, nonce)));
             // What is being signed for a slot that was given up since is of no use.
@@ -188,10 +184,18 @@ impl Engine {
         }
     }
 
+    /// What the slots of the lane wait on. Before the first survey of a process nothing is signed or
+    /// sent: what has waited since the last one may be too old by now.
+    fn of_lane(&self, effects: &mut Vec<Effect>) {
+        let Some(lane) = self.lane.as_ref().filter(|_| self.survey.is_some()) else { return };
+        effects.extend(lane.unsigned().filter_map(|nonce| self.sign(lane, nonce)));
+        effects.extend(lane.sendable_from(Nonce(0)).filter_map(|nonce| broadcast(lane, nonce)));
+    }
+
     /// What slots wait on. Bytes leave in nonce order, so the lowest that can be sent brings with
     /// it all those above that waited; they are listed once, however many slots were touched.
     fn of_slots(&self, slots: &BTreeSet<Nonce>, effects: &mut Vec<Effect>) {
-        let Some(lane) = &self.lane else { return };
+        let Some(lane) = self.lane.as_ref().filter(|_| self.survey.is_some()) else { return };
         let mut lowest = None;
         for nonce in slots {
             match lane.slots.get(nonce).map(|publication| publication.state) {

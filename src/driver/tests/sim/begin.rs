@@ -83,6 +83,8 @@ fn go_on(world: &mut World, cap: Option<Option<Wei>>) -> Begin {
         world.books.cap = world.books.cap.map(|cap| cap.saturating_add(cancel_gas()));
         return Begin::Cancel { run, scope: CancelScope::Run, discard, gas: cancel_gas() };
     }
+    // What the cancel was allowed beside stays allowed.
+    let cap = cap.map(|cap| cap.and(world.books.cap));
     let (mut wishes, mut consent) = (Wishes::default(), Consent::default());
     if world.retried {
         consent.code.push(keccak256(other_code()));
