@@ -65,7 +65,10 @@ impl Engine {
                 self.lane_taken(*wallet, *next_nonce, (open, *foreign));
             }
             Event::Surveyed(survey) => self.surveyed(survey, at),
-            Event::EscrowReturned { amount } => self.ledger.refund(*amount),
+            Event::EscrowReturned { amount } => {
+                self.refund = None;
+                self.ledger.refund(*amount);
+            }
             Event::LogsRead { to, to_time, final_number, final_time } => {
                 self.logs_read(*to, *to_time, (*final_number, *final_time));
             }

@@ -80,6 +80,13 @@ impl Engine {
         self.survey_wanted = false;
         self.cancel.surveys = self.cancel.surveys.saturating_add(1);
         self.head_time = self.head_time.max(survey.time);
+        let returned = self.returned(survey);
+        self.refund = match (self.refund, returned) {
+            (Some((head, seen)), Some(returned)) => Some((head, seen.min(returned))),
+            (None, Some(returned)) => Some((survey.head, returned)),
+            (known, None) => known,
+        }
+        .filter(|(_, seen)| !seen.is_zero());
         self.fill_purse(survey);
         self.count_short_surveys(survey);
         self.survey = Some((at, survey.clone()));
@@ -130,6 +137,7 @@ impl Engine {
         while self.ring.back().is_some_and(|block| block.number > to.number) {
             self.ring.pop_back();
         }
+        self.refund = self.refund.filter(|(head, _)| head.number <= to.number);
         if self.ring.back() != Some(to) {
             self.ring.push_back(*to);
         }

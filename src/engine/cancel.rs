@@ -324,7 +324,7 @@ impl Engine {
         else {
             return;
         };
-        let amount = self.returned(survey);
+        let amount = self.returned(survey).unwrap_or_default();
         if !amount.is_zero() {
             self.emit(turn, Event::EscrowReturned { amount });
         }

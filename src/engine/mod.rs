@@ -106,6 +106,8 @@ pub struct Engine {
     final_time: ChainTime,
     /// The newest block that published a task of this run.
     last_publication: u64,
+    /// What the vault has given back of what is stuck, and the block that showed it.
+    refund: Option<(BlockRef, Wei)>,
     timers: Timers,
     over_budget: bool,
     drain: Option<Timestamp>,
@@ -170,6 +172,7 @@ impl Engine {
             final_number: 0,
             final_time: ChainTime::default(),
             last_publication: 0,
+            refund: None,
             timers: Timers::default(),
             over_budget: false,
             drain: None,

@@ -16,28 +16,40 @@ use super::{Engine, Event, Turn};
 impl Engine {
     /// Notes fees and balances; what the vault shows back is not stuck any more.
     pub(super) fn on_survey(&mut self, survey: Survey, turn: &mut Turn) {
-        let returned = self.returned(&survey);
+        let returned = self.returned(&survey).unwrap_or_default();
         self.emit(turn, Event::Surveyed(Box::new(survey)));
-        if !returned.is_zero() {
+        // Where nothing is published any more, no budget is widened by it.
+        if !returned.is_zero() && self.cancel.stops_publishing() {
             self.emit(turn, Event::EscrowReturned { amount: returned });
         }
+        self.book_refund(turn);
         self.refresh_expiries(turn);
     }
 
-    /// How much of what is stuck the vault no longer holds.
+    /// Books what the vault gave back once that is final: until then a reorg can take it again,
+    /// when it is spent already.
+    fn book_refund(&mut self, turn: &mut Turn) {
+        let Some((head, seen)) = self.refund else { return };
+        let amount = seen.min(self.ledger.stuck);
+        if head.number <= self.final_number && !amount.is_zero() {
+            self.emit(turn, Event::EscrowReturned { amount });
+        }
+    }
+
+    /// How much of what is stuck the vault no longer holds; `None` if this survey cannot say.
     ///
     /// Whatever else the vault has frozen, what is still stuck is part of it. So no more than
     /// that can be stuck, and the payments of open tasks, which a confirm may have taken out
     /// before we know of it, are never taken for money that came back. Believed only at a head
     /// that this run has read the logs of and that stands, and above its last publication: a node
     /// on a branch that is gone may know of no publication at all.
-    pub(super) fn returned(&self, survey: &Survey) -> Wei {
+    pub(super) fn returned(&self, survey: &Survey) -> Option<Wei> {
         let stands = survey.head.number <= self.final_number || self.has_passed(survey.head);
         if !stands || survey.head.number < self.last_publication {
-            return Wei::ZERO;
+            return None;
         }
         let frozen = survey.vault_frozen.saturating_sub(self.surely_frozen());
-        self.ledger.stuck.saturating_sub(frozen)
+        Some(self.ledger.stuck.saturating_sub(frozen))
     }
 
     /// Follows the log stream: one page on, or back to a block that still stands.
@@ -81,6 +93,7 @@ impl Engine {
         let LogPage { to, to_time, final_number, final_time, .. } = page;
         self.emit(turn, Event::LogsRead { to, to_time, final_number, final_time });
         self.note_refund(turn);
+        self.book_refund(turn);
         for id in self.tasks.waiting_for_height(self.final_number) {
             self.follow(id, turn);
         }
