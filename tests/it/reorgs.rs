@@ -116,7 +116,8 @@ impl Chain {
             key,
             wallet,
             start: self.oracle.money(&[wallet])[0],
-            since: self.oracle.height(),
+            // What comes after a deep reorg comes in blocks below today's head.
+            since: self.oracle.height().saturating_sub(self.depth),
             betrayed: AtomicBool::new(false),
             over: AtomicBool::new(false),
             plan: [starts, dies, dies + chance.among(0..=25)],
