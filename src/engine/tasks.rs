@@ -135,8 +135,8 @@ impl Tasks {
         !self.ready.is_empty()
     }
 
-    /// A task whose confirm has no slot yet: of those, one that most is kept for, so that if its
-    /// confirm is too dear, all are.
+    /// A task whose confirm has no slot yet: of those, one that needs the usual gas and that most is
+    /// kept for, so that if its confirm is too dear, all are.
     pub(super) fn first_unconfirmed(&self) -> Option<TaskId> {
         self.unconfirmed.first().map(|(_, _, id)| *id)
     }

@@ -8,6 +8,8 @@ pub mod cid;
 pub mod facts;
 pub mod ids;
 pub mod network;
+#[cfg(test)]
+pub(crate) mod settings_of_tests;
 pub mod source;
 pub mod text;
 pub mod time;

@@ -13,13 +13,9 @@ use alloy::primitives::{Address, B256};
 
 use super::*;
 use crate::store::Refusal;
+use crate::units::settings_of_tests::setting_of_the_test;
 use scene::Scene;
 use stage::{GENESIS, held};
-
-#[expect(clippy::disallowed_methods, reason = "a test is told by its environment how much to do")]
-fn setting_of_the_test(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
 
 /// What the three steps buy, each once.
 fn all_of_it() -> Vec<String> {

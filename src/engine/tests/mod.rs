@@ -15,18 +15,18 @@ use world::{Faults, World};
 
 use super::step::Mark;
 use super::{Effect, Event, Input, Outcome, RunOutcome, Stale, Timer};
+use crate::units::settings_of_tests::setting_of_the_test;
 use crate::units::{
     BlockRef, Call, ChainTime, LogPage, LogRead, SendOutcome, TaskId, Timestamp, Wei,
 };
 use alloy::primitives::Address;
 
 /// How many seeds a property runs over; `SEED` picks one, `LONG` asks for many.
-#[expect(clippy::disallowed_methods, reason = "the settings of a test run")]
 fn seeds(few: u64, many: u64) -> std::ops::Range<u64> {
-    if let Some(seed) = std::env::var("SEED").ok().and_then(|text| text.parse().ok()) {
+    if let Some(seed) = setting_of_the_test("SEED") {
         return seed..seed + 1;
     }
-    0..if std::env::var("LONG").is_ok() { many } else { few }
+    0..if setting_of_the_test("LONG").is_some() { many } else { few }
 }
 
 #[test]

@@ -14,6 +14,8 @@ use disk::{Failure, Fuse, Honesty};
 use story::{Counts, Setting, Wrong, tell};
 use vfs::Drive;
 
+use crate::units::settings_of_tests::setting_of_the_test;
+
 /// Stories per change.
 const STORIES: u64 = 300;
 /// The same in the long tier.
@@ -24,11 +26,6 @@ const BROKEN: u64 = 40;
 /// The journal as it is, on a disk that does what it says.
 const AS_IT_IS: Setting =
     Setting { honesty: Honesty::Honest, pragma: "", losses: true, fails: None };
-
-#[expect(clippy::disallowed_methods, reason = "the settings of a test run")]
-fn setting_of_the_test(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
 
 /// Tells stories; says which ones went wrong, and how.
 #[expect(clippy::disallowed_macros, reason = "a test says what it did")]
