@@ -184,7 +184,14 @@ fn groups(tasks: u32) -> Vec<Group> {
 /// Writes a whole run and says how many events it has.
 fn write(journal: &mut SqliteJournal, run: &RunId, tasks: u32, groups: &[Group]) -> u64 {
     let (wallet, next_nonce) = (WALLET, Nonce(0));
-    let lane = Event::LaneTaken { wallet, next_nonce, open: Vec::new(), foreign: None };
+    let lane = Event::LaneTaken {
+        wallet,
+        next_nonce,
+        open: Vec::new(),
+        foreign: None,
+        foreign_tx: None,
+        passed: 0,
+    };
     let expansion = Expansion::Items { count: tasks, blob: Some(B256::ZERO) };
     let first = [header(run), lane, Event::StepExpanded { step: 0, expansion }];
     let mut batch = Batch {

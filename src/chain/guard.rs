@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy::primitives::{B256, Bytes, keccak256};
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::sol_types::SolCall;
 use serde_json::json;
 
@@ -17,11 +17,16 @@ use super::rpc::{Ask, Endpoint, Reply, take};
 use super::{ChainFacts, CodeHashes};
 use crate::units::{BlockRef, Finality, Network, Untrusted};
 
+#[cfg(test)]
+mod tests;
+
 /// What one endpoint says about itself.
 struct Said {
     chain_id: u64,
     genesis: B256,
     code: [Bytes; 4],
+    /// What stands behind each, if it is a proxy.
+    behind: [Option<Address>; 4],
     client: Untrusted,
     head: Header,
     finalized: Option<Header>,
@@ -32,17 +37,20 @@ pub(super) async fn guard(
     endpoint: &Endpoint,
     network: &Network,
 ) -> Result<ChainFacts, ChainError> {
-    let code = |address| Ask::new("eth_getCode", json!([address, "latest"]));
     let asks = [
         Ask::new("eth_chainId", json!([])),
         ask_header(0),
-        code(network.nexus),
-        code(network.controller),
-        code(network.terminal),
-        code(network.vault),
+        ask_code(network.nexus),
+        ask_code(network.controller),
+        ask_code(network.terminal),
+        ask_code(network.vault),
         Ask::optional("web3_clientVersion", json!([])),
         ask_latest(),
         ask_finalized(),
+        ask_behind(network.nexus),
+        ask_behind(network.controller),
+        ask_behind(network.terminal),
+        ask_behind(network.vault),
     ];
     let said = endpoint.read_as(&asks, read).await?;
     if said.chain_id != network.chain_id {
@@ -63,7 +71,7 @@ pub(super) async fn guard(
     }
     note_strays(endpoint, network).await?;
     let settled = settled(endpoint, network.finality, &said).await?;
-    let [nexus, controller, terminal, vault] = said.code.map(keccak256);
+    let [nexus, controller, terminal, vault] = code_hashes(endpoint, &said).await?;
     Ok(ChainFacts {
         chain_id: said.chain_id,
         genesis: said.genesis,
@@ -74,6 +82,37 @@ pub(super) async fn guard(
         settled,
         finalized: said.finalized.map(|block| block.number),
     })
+}
+
+fn ask_code(address: Address) -> Ask {
+    Ask::new("eth_getCode", json!([address, "latest"]))
+}
+
+/// Asks for the contract that a proxy hands its calls on to, where EIP-1967 keeps it.
+fn ask_behind(proxy: Address) -> Ask {
+    let name = U256::from_be_bytes(keccak256("eip1967.proxy.implementation").0);
+    let slot = name.wrapping_sub(U256::ONE);
+    Ask::optional("eth_getStorageAt", json!([proxy, slot, "latest"]))
+}
+
+/// The hashes of the four contracts' code; of a proxy, of what stands behind it as well: its own
+/// code stays the same when that is another.
+async fn code_hashes(endpoint: &Endpoint, said: &Said) -> Result<[B256; 4], ChainError> {
+    let asks: Vec<Ask> = said.behind.iter().flatten().map(|address| ask_code(*address)).collect();
+    let mut behind = endpoint
+        .read_as(&asks, |asks, replies| {
+            let pairs = asks.iter().zip(replies);
+            pairs.map(|(ask, reply)| take(ask, reply, "code")).collect::<Result<Vec<Bytes>, _>>()
+        })
+        .await?
+        .into_iter();
+    let mut hashes = said.code.each_ref().map(keccak256);
+    for (hash, address) in hashes.iter_mut().zip(&said.behind) {
+        let Some(address) = address else { continue };
+        let code: Bytes = behind.next().unwrap_or_default();
+        *hash = keccak256([hash.as_slice(), address.as_slice(), &code].concat());
+    }
+    Ok(hashes)
 }
 
 /// The newest block that stays, by the network's rule; block 0 of a chain that is too short.
@@ -125,10 +164,15 @@ fn read(asks: &[Ask], replies: &[Reply]) -> Result<Said, Fault> {
     let code = |index: usize| take::<Bytes>(&asks[index], &replies[index], "code");
     let client: String = take(&asks[6], &replies[6], "a name").unwrap_or_default();
     let finalized = header_in(&asks[8], &replies[8]).ok().flatten();
+    let behind = |index: usize| {
+        let slot: B256 = take(&asks[index], &replies[index], "a slot").unwrap_or_default();
+        (!slot.is_zero()).then(|| Address::from_word(slot))
+    };
     Ok(Said {
         chain_id: number_in(&asks[0], &replies[0])?,
         genesis: some_header(&asks[1], &replies[1])?.hash,
         code: [code(2)?, code(3)?, code(4)?, code(5)?],
+        behind: [behind(9), behind(10), behind(11), behind(12)],
         client: client.into(),
         head: some_header(&asks[7], &replies[7])?,
         finalized,

@@ -19,8 +19,8 @@ use alloy::primitives::{Address, B256};
 
 use crate::store::durable::Durable;
 use crate::units::{
-    BlockRef, Call, ChainTime, Fees, Finality, LaneView, LogRead, ResponseFacts, SendOutcome, Seq,
-    SignedTx, Slot, SourceFacts, Survey, TaskFacts, Untrusted, Wei,
+    BlockRef, Call, ChainTime, Fees, Finality, LaneView, LogRead, Nonce, ResponseFacts,
+    SendOutcome, Seq, SignedTx, Slot, SourceFacts, Survey, TaskFacts, Untrusted, Wei,
 };
 
 pub mod classify;
@@ -30,6 +30,7 @@ pub mod fees;
 mod finality;
 mod guard;
 mod history;
+mod nonce_use;
 mod objects;
 pub mod proof;
 mod reading;
@@ -76,7 +77,8 @@ pub trait Chain: Send + Sync + 'static {
         txs: Vec<Durable<SignedTx>>,
     ) -> impl Future<Output = Vec<(Slot, Seq, SendOutcome)>> + Send;
 
-    /// Reads a lane at one head (safety.md, section 5).
+    /// Reads a lane at one head, with the receipts of `hashes`, and looks for what has used up the
+    /// nonces `doubts` (safety.md, section 5).
     ///
     /// # Errors
     ///
@@ -85,6 +87,7 @@ pub trait Chain: Send + Sync + 'static {
         &self,
         wallet: Address,
         hashes: Vec<B256>,
+        doubts: Vec<Nonce>,
     ) -> impl Future<Output = Result<LaneView, ChainError>> + Send;
 
     /// Reads fees, gas limits and balances.

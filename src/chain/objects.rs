@@ -94,27 +94,59 @@ pub(super) async fn responses(
 ) -> Result<Vec<Option<ResponseFacts>>, ChainError> {
     let params = IResponse::getResponseParamsCall {}.abi_encode();
     let confirmed = IResponse::confirmedFinalCall {}.abi_encode();
-    let then = At::Number(at.number);
-    let ask = |address: &Address| {
-        let confirmed = ask_call(*address, &confirmed, then).or_refused();
-        [ask_call(*address, &params, At::Latest), confirmed]
+    let ask = |then: At| {
+        let of = |address: &Address| {
+            let confirmed = ask_call(*address, &confirmed, then).or_refused();
+            [ask_call(*address, &params, At::Latest), confirmed]
+        };
+        addresses.iter().flat_map(of).collect()
     };
-    let mut asks: Vec<Ask> = addresses.iter().flat_map(ask).collect();
-    asks.push(ask_header(at.number));
-    endpoint
-        .read_as(&asks, |asks, replies| {
+    let turn = |asks: &[Ask], replies: &[Reply], stands: bool| {
+        let params: Vec<Reply> = replies.iter().step_by(2).cloned().collect();
+        first_outage(&params)?;
+        let pairs = asks.chunks_exact(2).zip(replies.chunks_exact(2));
+        let facts = addresses
+            .iter()
+            .zip(pairs)
+            .map(|(address, (asks, replies))| response_facts(*address, asks, replies, stands));
+        Ok(facts.collect())
+    };
+    read_at(endpoint, at, ask, turn).await
+}
+
+/// Reads state at one block, and whether it still is the one of its height: by its hash, so that
+/// no part of a long read comes from another branch; by its height where a node takes no hashes.
+async fn read_at<T: Send>(
+    endpoint: &Endpoint,
+    block: BlockRef,
+    ask: impl Fn(At) -> Vec<Ask>,
+    turn: impl Fn(&[Ask], &[Reply], bool) -> Result<T, Fault> + Send + Sync,
+) -> Result<T, ChainError> {
+    loop {
+        let by_hash = endpoint.pins_by_hash();
+        let at = if by_hash { At::Hash(block.hash) } else { At::Number(block.number) };
+        let mut asks = ask(at);
+        asks.push(ask_header(block.number));
+        let read = endpoint.read_as(&asks, |asks, replies| {
             let (still, replies) = replies.split_last().ok_or(Fault::Missing)?;
-            let stands = stands(&asks[replies.len()], still, at)?;
-            let params: Vec<Reply> = replies.iter().step_by(2).cloned().collect();
-            first_outage(&params)?;
-            let pairs = asks.chunks_exact(2).zip(replies.chunks_exact(2));
-            let facts = addresses
-                .iter()
-                .zip(pairs)
-                .map(|(address, (asks, replies))| response_facts(*address, asks, replies, stands));
-            Ok(facts.collect())
-        })
-        .await
+            let stands = stands(&asks[replies.len()], still, block)?;
+            if by_hash && replies.iter().any(takes_no_hash) {
+                return Ok(None);
+            }
+            turn(asks, replies, stands).map(Some)
+        });
+        match read.await? {
+            Some(read) => return Ok(read),
+            None => {
+                endpoint.pin_by_number();
+            }
+        }
+    }
+}
+
+/// Whether a node does not know what a block's hash is for (EIP-1898).
+fn takes_no_hash(reply: &Reply) -> bool {
+    matches!(reply, Err(Fault::Refused { code: -32602 | -32600, .. }))
 }
 
 /// Whether the block of its height is still `at`. A node that has no block there is behind.
@@ -147,27 +179,26 @@ fn response_facts(
 type Standing = Option<(TaskStatus, u64)>;
 
 /// Reads tasks at one block: first how they stand, then the responses of those that have some.
-/// The block is named last, so that nothing of another one of its height counts. Nothing is told of
-/// a task whose state at the block the node has forgotten.
+/// Nothing is told of a task whose state at the block the node has forgotten.
 pub(super) async fn tasks(
     endpoint: &Endpoint,
     addresses: &[Address],
     block: BlockRef,
 ) -> Result<Vec<Option<TaskFacts>>, ChainError> {
-    let at = At::Number(block.number);
     let status = ITask::getStatusCall {}.abi_encode();
     let count = ITask::getAttemptCountCall {}.abi_encode();
-    let ask = |address: &Address| {
-        [ask_call(*address, &status, at), ask_call(*address, &count, at)].map(Ask::or_refused)
+    let ask = |at: At| {
+        let of = |address: &Address| {
+            [ask_call(*address, &status, at), ask_call(*address, &count, at)].map(Ask::or_refused)
+        };
+        addresses.iter().flat_map(of).collect()
     };
-    let asks: Vec<Ask> = addresses.iter().flat_map(ask).collect();
-    let standings: Vec<Standing> = endpoint
-        .read_as(&asks, |asks, replies| {
-            first_outage(replies)?;
-            let pairs = asks.chunks_exact(2).zip(replies.chunks_exact(2));
-            Ok(pairs.map(|(asks, replies)| standing(asks, replies)).collect())
-        })
-        .await?;
+    let turn = |asks: &[Ask], replies: &[Reply], _: bool| {
+        first_outage(replies)?;
+        let pairs = asks.chunks_exact(2).zip(replies.chunks_exact(2));
+        Ok(pairs.map(|(asks, replies)| standing(asks, replies)).collect())
+    };
+    let standings: Vec<Standing> = read_at(endpoint, block, ask, turn).await?;
     let Some(pages) = response_pages(endpoint, addresses, &standings, block).await? else {
         return Ok(vec![None; addresses.len()]);
     };
@@ -198,35 +229,33 @@ async fn response_pages(
     standings: &[Standing],
     block: BlockRef,
 ) -> Result<Option<Vec<Responses>>, ChainError> {
-    let mut asks = Vec::new();
-    let mut owners = Vec::new();
+    let mut wanted = Vec::new();
     for (owner, (address, standing)) in addresses.iter().zip(standings).enumerate() {
         let count = standing.map_or(0, |(_, count)| count);
         for lower in (0..count).step_by(100) {
             let upper = lower.saturating_add(PAGE).min(count) - 1;
             let call =
                 ITask::getResponsesOfCall { lower: U256::from(lower), upper: U256::from(upper) };
-            let ask = ask_call(*address, &call.abi_encode(), At::Number(block.number));
-            asks.push(ask.or_refused());
-            owners.push(owner);
+            wanted.push((owner, *address, call.abi_encode()));
         }
     }
-    asks.push(ask_header(block.number));
-    let pages = endpoint
-        .read_as(&asks, |asks, replies| {
-            let (still, replies) = replies.split_last().ok_or(Fault::Missing)?;
-            let stands = stands(&asks[replies.len()], still, block)?;
-            first_outage(replies)?;
-            let pages = asks
-                .iter()
-                .zip(replies)
-                .map(|(ask, reply)| returned::<ITask::getResponsesOfCall>(ask, reply).ok());
-            Ok(stands.then(|| pages.collect::<Vec<_>>()))
-        })
-        .await?;
+    let ask = |at: At| {
+        let asks = wanted.iter().map(|(_, address, call)| ask_call(*address, call, at));
+        asks.map(Ask::or_refused).collect()
+    };
+    let turn = |asks: &[Ask], replies: &[Reply], stands: bool| {
+        first_outage(replies)?;
+        let pages = asks
+            .iter()
+            .zip(replies)
+            .map(|(ask, reply)| returned::<ITask::getResponsesOfCall>(ask, reply).ok());
+        Ok(stands.then(|| pages.collect::<Vec<_>>()))
+    };
+    let pages = read_at(endpoint, block, ask, turn).await?;
+    let owners = wanted.iter().map(|(owner, _, _)| *owner);
     let Some(pages) = pages else { return Ok(None) };
     let mut responses: Vec<Responses> = vec![Some(Vec::new()); addresses.len()];
-    for (owner, page) in owners.into_iter().zip(pages) {
+    for (owner, page) in owners.zip(pages) {
         match (&mut responses[owner], page) {
             (Some(known), Some(page)) => known.extend(page.into_iter().filter(|r| !r.is_zero())),
             (forgotten, _) => *forgotten = None,

@@ -89,7 +89,7 @@ impl RpcChain {
         wallet: Address,
         from: u64,
     ) -> Result<(Vec<PastPublication>, Nonce), ChainError> {
-        let view = self.view(wallet, Vec::new()).await?;
+        let view = self.view(wallet, Vec::new(), Vec::new()).await?;
         let search = Search { network: &self.network, wallet, from, to: view.final_number };
         let search = &search;
         let found = self
@@ -178,12 +178,18 @@ impl Chain for RpcChain {
         self.sender.send(&self.pool, txs).await
     }
 
-    async fn view(&self, wallet: Address, hashes: Vec<B256>) -> Result<LaneView, ChainError> {
+    async fn view(
+        &self,
+        wallet: Address,
+        hashes: Vec<B256>,
+        doubts: Vec<Nonce>,
+    ) -> Result<LaneView, ChainError> {
         let question = Question {
-            nexus: self.network.nexus,
+            network: &self.network,
             finality: &self.finality,
             wallet,
             hashes: &hashes,
+            doubts: &doubts,
         };
         let question = &question;
         let (view, used) =

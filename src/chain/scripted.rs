@@ -63,6 +63,14 @@ pub(super) struct Facts {
     pub(super) receipts: BTreeMap<B256, Value>,
     pub(super) transactions: BTreeMap<B256, Value>,
     pub(super) logs: Vec<Value>,
+    /// The code of contracts; all others have one byte of their address.
+    pub(super) code: BTreeMap<Address, Bytes>,
+    /// What stands behind proxies.
+    pub(super) behind: BTreeMap<Address, Address>,
+    /// The transactions of whole blocks.
+    pub(super) blocks: BTreeMap<u64, Vec<Value>>,
+    /// What has used up the wallet's nonces, where it is known by name.
+    pub(super) by_sender: BTreeMap<u64, B256>,
     /// The most blocks that one log query may cover.
     pub(super) log_span: Option<u64>,
     /// Error code, message and data of every `eth_call`.
@@ -161,6 +169,19 @@ impl Facts {
         let plain = |(code, text): (i64, String)| (code, text, Bytes::new());
         match method {
             "eth_chainId" => Ok(json!("0x7a69")),
+            "web3_clientVersion" => Ok(json!("script")),
+            "eth_getCode" => {
+                let address: Address = serde_json::from_value(params[0].clone()).unwrap();
+                let usual = || Bytes::copy_from_slice(&address[..1]);
+                Ok(json!(self.code.get(&address).cloned().unwrap_or_else(usual)))
+            }
+            "eth_getStorageAt" => {
+                let address: Address = serde_json::from_value(params[0].clone()).unwrap();
+                let slot = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc";
+                assert_eq!(params[1], slot, "where EIP-1967 keeps it");
+                let behind = self.behind.get(&address).map_or(B256::ZERO, Address::into_word);
+                Ok(json!(behind))
+            }
             "eth_getBlockByNumber" if params[0] == "finalized" => match self.finalized {
                 Some(number) => Ok(self.header(number)),
                 None => Err((-32602, "finalized is not a block".into(), Bytes::new())),
@@ -168,7 +189,18 @@ impl Facts {
             "eth_getBlockByNumber" if params[0] == "latest" => Ok(self.header(self.head)),
             "eth_getBlockByNumber" => {
                 let hex = params[0].as_str().unwrap().trim_start_matches("0x");
-                Ok(self.header(u64::from_str_radix(hex, 16).unwrap()))
+                let number = u64::from_str_radix(hex, 16).unwrap();
+                let mut block = self.header(number);
+                if params[1] == true {
+                    block["transactions"] = json!(self.blocks.get(&number));
+                }
+                Ok(block)
+            }
+            "ots_getTransactionBySenderAndNonce" if self.by_sender.is_empty() => {
+                Err((-32601, "the method does not exist".into(), Bytes::new()))
+            }
+            "ots_getTransactionBySenderAndNonce" => {
+                Ok(json!(self.by_sender.get(&params[1].as_u64().unwrap())))
             }
             "eth_getTransactionCount" => {
                 let height = self.height(&params[1]).map_err(plain)?;

@@ -13,27 +13,30 @@ use tokio::time::Instant;
 use super::error::{ChainError, Fault};
 use super::fees::{gas_paid, ran_out};
 use super::finality::FinalityRule;
+use super::nonce_use::{self, Search};
 use super::reading::{
     At, Header, RawReceipt, RawTransaction, ask_count, ask_header, ask_latest, ask_receipt,
     ask_replay, ask_transaction, header_in, number_in, some_header,
 };
 use super::reverts;
 use super::rpc::{Ask, Endpoint, Reply, is_definite, take};
-use crate::units::{BlockRef, LaneView, Receipt, ReceiptStatus, Revert};
+use crate::units::{BlockRef, LaneView, Network, Nonce, NonceUse, Receipt, ReceiptStatus, Revert};
 
 #[cfg(test)]
 mod tests;
 
 /// What to look at.
 pub(super) struct Question<'a> {
-    /// Who emits the logs of publications.
-    pub(super) nexus: Address,
+    /// Whose registry emits the logs of publications.
+    pub(super) network: &'a Network,
     /// When a block is final.
     pub(super) finality: &'a FinalityRule,
     /// Whose lane.
     pub(super) wallet: Address,
     /// Transactions whose receipts are wanted.
     pub(super) hashes: &'a [B256],
+    /// Nonces that nothing known has used up, as it seems.
+    pub(super) doubts: &'a [Nonce],
 }
 
 /// What a transaction used, for whoever learns from it.
@@ -98,11 +101,27 @@ async fn look(endpoint: &Endpoint, question: &Question<'_>) -> Look<(LaneView, V
     let mut reasons = reasons(endpoint, &canonical).await?;
     let receipts = canonical
         .iter()
-        .map(|(raw, tx)| receipt(raw, tx.as_ref(), question.nexus, &mut reasons))
+        .map(|(raw, tx)| receipt(raw, tx.as_ref(), question.network.nexus, &mut reasons))
         .collect();
-    let view =
-        LaneView { head: head.block(), count, final_number: last.number, final_count, receipts };
-    Ok(Ok((view, used)))
+    let uses = uses(endpoint, question, (last.number, final_count)).await?;
+    let (head, final_number) = (head.block(), last.number);
+    Ok(Ok((LaneView { head, count, final_number, final_count, receipts, uses }, used)))
+}
+
+/// What has used up those nonces in doubt that are finally used up. What is final stays, so the head
+/// may move meanwhile.
+async fn uses(
+    endpoint: &Endpoint,
+    question: &Question<'_>,
+    (by, final_count): (u64, u64),
+) -> Result<Vec<NonceUse>, ChainError> {
+    let mut uses = Vec::new();
+    for nonce in question.doubts.iter().copied().filter(|nonce| nonce.0 < final_count) {
+        let (network, wallet) = (question.network, question.wallet);
+        let search = Search { network, wallet, nonce, by };
+        uses.extend(nonce_use::find(endpoint, &search).await?);
+    }
+    Ok(uses)
 }
 
 /// The receipts that were asked for and are not above the head.

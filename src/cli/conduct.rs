@@ -20,7 +20,7 @@ use crate::driver::{self, Begin, Clock, Drive, DriverError, Finish, Outputs, Sig
 use crate::engine::{Event, RunOutcome};
 use crate::pipeline::Code;
 use crate::plan::{Plan, RunFacts, StepGas};
-use crate::report::{self, Ending, Fact, Tally};
+use crate::report::{self, Ending, Fact, Foreign, Tally};
 use crate::store::{Holder, RunLock, WalletLock};
 use crate::units::{RunId, Slot, Timestamp, Wei};
 
@@ -274,7 +274,7 @@ impl Told<'_> {
         }
         self.next(run, finish.outcome, &history);
         match history.tally().foreign().filter(|_| finish.outcome == RunOutcome::Quarantined) {
-            Some(slot) => Err(used_elsewhere(slot)),
+            Some(foreign) => Err(used_elsewhere(foreign)),
             None => Ok(exit),
         }
     }
@@ -367,11 +367,10 @@ impl Told<'_> {
 }
 
 /// A wallet that was used by something that the journal does not know.
-fn used_elsewhere(slot: Slot) -> Failure {
-    let said = format!(
-        "wallet {} was used elsewhere: nonce {} is not this journal's",
-        slot.wallet, slot.nonce
-    );
+fn used_elsewhere(Foreign { slot: Slot { wallet, nonce }, tx_hash }: Foreign) -> Failure {
+    let by = tx_hash.map_or_else(String::new, |hash| format!(", but transaction {hash}'s"));
+    let said =
+        format!("wallet {wallet} was used elsewhere: nonce {nonce} is not this journal's{by}");
     Failure::new(Exit::Guard, said).coded(Code::E0913).help(
         "nothing new was published, since this journal may be an old copy; what was open was \
          collected. `ogflow resume --from-chain` reads what it lacks from the chain and goes on",

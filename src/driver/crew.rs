@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::chain::{Chain, ChainError, OnRevert, PublishSample, SurveyRequest};
 use crate::content::{Body, Content, ContentError, PinRetry, Service};
-use crate::engine::{EffectKey, FetchFailure, Input, Offer, PinFailure};
+use crate::engine::{EffectKey, FetchFailure, Input, Offer, PinFailure, RunHeader};
 use crate::plan::{PlannedStep, TaskConfig};
 use crate::units::{BlockRef, Network, ResponseFacts, Round, SignedTx, TaskId, Untrusted};
 
-use super::DriverError;
 use super::desk::Desk;
+use super::preflight::same_chain;
+use super::{Consent, DriverError};
 
 /// For so long every fetch may fail before the gateways count as down. The engine gives an
 /// output up only after longer, so none is lost to a gateway that nobody reaches.
 const GATEWAY_PATIENCE: Duration = Duration::from_secs(15);
+/// How often a run asks whether the chain is still what it was (safety.md, section 4, P0).
+const GUARD_EVERY: Duration = Duration::from_secs(300);
 /// The longest content id as text: that of version 1.
 const LONGEST_CID: usize = 59;
 
@@ -83,6 +87,37 @@ pub(super) struct Crew<C, K> {
     pub(super) payer: Address,
     pub(super) notice: PinNotice,
     pub(super) gateways: Arc<Gateways>,
+    pub(super) watch: Arc<ChainWatch>,
+}
+
+/// Whether the chain is still the one that the run was started on, asked again and again.
+#[derive(Debug)]
+pub(super) struct ChainWatch {
+    /// The run, with the code that was found and accepted when this process began.
+    header: Box<RunHeader>,
+    looked_at: Mutex<Instant>,
+}
+
+impl ChainWatch {
+    /// A watch over the chain of a run, which was looked at just now; `accepted` is its code, if it
+    /// is not the recorded one.
+    pub(super) fn over(header: &RunHeader, accepted: Option<[B256; 4]>) -> Self {
+        let code = accepted.unwrap_or(header.code);
+        let header = Box::new(RunHeader { code, bundle: Value::Null, ..header.clone() });
+        Self { header, looked_at: Mutex::new(Instant::now()) }
+    }
+
+    /// Looks, if the last look was long ago.
+    pub(super) async fn look<C: Chain>(&self, chain: &C) -> Result<(), DriverError> {
+        {
+            let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked_at.elapsed() < GUARD_EVERY {
+                return Ok(());
+            }
+            *looked_at = Instant::now();
+        }
+        same_chain(&self.header, &chain.guard().await?, &Consent::default()).map(|_| ())
+    }
 }
 
 /// Since when no gateway has given anything; `None` while they do.
@@ -111,6 +146,7 @@ impl<C, K> Clone for Crew<C, K> {
             payer: self.payer,
             notice: Arc::clone(&self.notice),
             gateways: Arc::clone(&self.gateways),
+            watch: Arc::clone(&self.watch),
         }
     }
 }

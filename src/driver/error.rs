@@ -1,6 +1,6 @@
 //! Why a run could not start, or stopped before its end.
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 
 use crate::chain::{ChainError, SignError};
 use crate::content::ContentError;
@@ -27,7 +27,7 @@ pub enum DriverError {
     Sign(#[from] SignError),
     /// The wallet was used by something that is not in the journal (exit 9).
     #[error(
-        "wallet {wallet} was used elsewhere: the journal ends at nonce {known}, the chain is at {latest}, its pool at {pending}"
+        "wallet {wallet} was used elsewhere: the journal ends at nonce {known}, the chain is at {latest}, its pool at {pending}{}", by_whom(.by.as_ref())
     )]
     WalletMoved {
         /// The wallet.
@@ -38,6 +38,8 @@ pub enum DriverError {
         latest: u64,
         /// The same, with those in the pool.
         pending: u64,
+        /// The transaction that has used `known`, if it was found.
+        by: Option<B256>,
     },
     /// The events tell of signed bytes that are gone from the journal (exit 9).
     #[error("the signed bytes of nonce {} of wallet {} are missing in the journal", .slot.nonce, .slot.wallet)]
@@ -113,6 +115,11 @@ pub enum DriverError {
     /// The second signal came: the run was left at once (exit 130 or 143).
     #[error("left at once")]
     Left(Signal),
+}
+
+/// The end of a sentence about a nonce that something else has used.
+fn by_whom(tx_hash: Option<&B256>) -> String {
+    tx_hash.map_or_else(String::new, |hash| format!("; nonce used by transaction {hash}"))
 }
 
 impl DriverError {

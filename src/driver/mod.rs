@@ -55,10 +55,10 @@ pub use error::DriverError;
 pub use items::BlobSink;
 pub use signals::Signal;
 
-use crew::Crew;
+use crew::{ChainWatch, Crew};
 use desk::Desk;
 use perform::Performer;
-use preflight::{Footing, Stand};
+use preflight::Stand;
 use turn::{Place, Shell};
 
 /// What an observer is told.
@@ -155,14 +155,13 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
     if let Some((lock, database)) = drive.mark.as_ref().filter(|_| !fences) {
         lock.check(database, lane.next_nonce)?;
     }
-    let Footing { next_nonce, foreign } = footing;
+    let next_nonce = footing.next_nonce;
     let epoch = lane.epoch + 1;
     let first = match past.resume {
         Some((cap, wishes)) => Input::Resume { epoch, cap, wishes },
         None => Input::Start(header.clone()),
     };
-    let taken = Input::Lane { wallet: header.signer, next_nonce, open: lane.open, foreign };
-    let mut inputs = vec![first, taken];
+    let mut inputs = vec![first, footing.input(header.signer, lane.open)];
     inputs.extend(accepted.map(|code| Input::CodeAccepted { code }));
     let marked = drive.mark.as_ref().map(|(lock, database)| lock.marked(database));
     inputs.extend(past.wish.map(|wish| begin::up_to(wish, marked, next_nonce)));
@@ -174,6 +173,7 @@ pub async fn drive<C: Chain, K: Content, J: Journal>(
         payer: header.payer,
         notice: drive.notice.unwrap_or_else(|| Arc::new(|_, _| {})),
         gateways: Arc::default(),
+        watch: Arc::new(ChainWatch::over(header, accepted)),
     };
     inputs.extend(settled(journal, header, &past.engine)?);
     let (sender, replies) = mpsc::unbounded_channel();

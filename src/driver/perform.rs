@@ -16,7 +16,7 @@ use crate::chain::{Chain, SignRequest};
 use crate::content::Content;
 use crate::engine::{Effect, EffectKey, Input, PinFailure, Window};
 use crate::store::Durable;
-use crate::units::{BlockRef, Round, Seq, SignedTx, Slot, TaskId, TaskKey, Wei};
+use crate::units::{BlockRef, Nonce, Round, Seq, SignedTx, Slot, TaskId, TaskKey, Wei};
 
 use super::crew::{Carry, Crew, Reply};
 use super::desk::Desk;
@@ -132,7 +132,7 @@ impl<C: Chain, K: Content> Performer<C, K> {
                 Effect::ReadLogs { ring, final_number } => self.read_logs(ring, final_number),
                 Effect::Expand { step } => self.expand(step),
                 Effect::ReadItems { step, window } => self.read_items(step, window),
-                Effect::View { wallet, hashes } => self.view(wallet, hashes),
+                Effect::View { wallet, hashes, doubts } => self.view(wallet, (hashes, doubts)),
                 Effect::Pin { task, round, key, payment } => {
                     work.pins.push((task, round, (key, payment)));
                 }
@@ -198,6 +198,9 @@ impl<C: Chain, K: Content> Performer<C, K> {
     fn survey(&mut self) {
         let crew = self.crew.clone();
         self.start(async move {
+            if let Err(error) = crew.watch.look(crew.chain.as_ref()).await {
+                return Reply::failed(vec![EffectKey::Survey], error);
+            }
             let survey = crew.chain.survey(crew.survey_request()).await;
             Reply::of(EffectKey::Survey, survey.map(|survey| Input::Surveyed(Box::new(survey))))
         });
@@ -225,12 +228,22 @@ impl<C: Chain, K: Content> Performer<C, K> {
         });
     }
 
-    fn view(&mut self, wallet: Address, hashes: Vec<B256>) {
+    fn view(&mut self, wallet: Address, (hashes, doubts): (Vec<B256>, Vec<Nonce>)) {
         let chain = Arc::clone(&self.crew.chain);
         self.start(async move {
-            let view = chain.view(wallet, hashes.clone()).await;
-            let input = view.map(|view| Input::Viewed { wallet, asked: hashes, view });
-            Reply::of(EffectKey::View(wallet), input)
+            let key = EffectKey::View(wallet);
+            let view = match chain.view(wallet, hashes.clone(), doubts).await {
+                Ok(view) => view,
+                Err(error) => return Reply::failed(vec![key], error),
+            };
+            // Whichever version of its slot it is: that the engine says.
+            let bytes = view.uses.iter().map(|found| {
+                let slot = Slot { wallet, nonce: found.nonce };
+                let (hash, raw) = (found.tx_hash, found.raw.clone());
+                Carry::Signed(SignedTx { slot, seq: Seq::default(), hash, raw })
+            });
+            let carry = bytes.collect();
+            Reply { carry, ..Reply::told(key, Input::Viewed { wallet, asked: hashes, view }) }
         });
     }
 

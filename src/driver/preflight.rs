@@ -7,11 +7,11 @@ use alloy::primitives::{Address, B256};
 use serde_json::Value;
 
 use crate::chain::{Chain, ChainError, ChainFacts, OnRevert, PublishSample, SurveyRequest};
-use crate::engine::RunHeader;
 use crate::engine::event::FORMAT;
+use crate::engine::{Input, OpenSlot, RunHeader};
 use crate::plan::{Plan, SourceEntry, Sources};
 use crate::store::{LaneState, LeaseHolder};
-use crate::units::{Call, Nonce, PayerRule, RunId, Timestamp, Wei};
+use crate::units::{Call, LaneView, Nonce, PayerRule, RunId, Timestamp, Wei};
 
 use super::crew::longest_url;
 use super::{Consent, DriverError};
@@ -294,6 +294,22 @@ pub struct Footing {
     pub next_nonce: Nonce,
     /// A nonce that something outside the journal has used since the run began.
     pub foreign: Option<Nonce>,
+    /// The transaction that has used it, if it was found.
+    pub foreign_tx: Option<B256>,
+    /// How many nonces a new run was moved on over, that others have used since the last run here.
+    pub passed: u64,
+}
+
+impl Footing {
+    /// What the run is told of its lane, with the slots that others have left open there.
+    pub(super) fn input(self, wallet: Address, open: Vec<OpenSlot>) -> Input {
+        let Self { next_nonce, foreign, foreign_tx, passed } = self;
+        Input::Lane { wallet, next_nonce, open, foreign, foreign_tx, passed }
+    }
+
+    const fn at(next_nonce: Nonce) -> Self {
+        Self { next_nonce, foreign: None, foreign_tx: None, passed: 0 }
+    }
 }
 
 /// Finds out where a lane goes on.
@@ -313,30 +329,38 @@ pub async fn footing<C: Chain>(
     let wallet = chain.wallet_of(header.signer).await?;
     let (known, latest, pending) = (lane.next_nonce, wallet.latest, wallet.pending);
     let moved = |from: Nonce| latest > from.0 || pending > from.0;
-    let at = |next_nonce| Ok(Footing { next_nonce, foreign: None });
+    let at = |next_nonce| Ok(Footing::at(next_nonce));
+    let view = |doubts| chain.view(header.signer, Vec::new(), doubts);
+    let found = |view: &LaneView, nonce| view.use_of(nonce).map(|found| found.tx_hash);
     match stand {
         Stand::Resumed(began) => {
             let before = lane.last_foreign.filter(|nonce| *nonce >= began);
-            let foreign = if moved(known) { Some(known) } else { before };
-            Ok(Footing { next_nonce: known, foreign })
+            let Some(foreign) = moved(known).then_some(known).or(before) else {
+                return at(known);
+            };
+            let foreign_tx = found(&view(vec![foreign]).await?, foreign);
+            Ok(Footing { foreign: Some(foreign), foreign_tx, ..Footing::at(known) })
         }
         Stand::Read(below) => {
             let next_nonce = known.max(below);
             let foreign = moved(next_nonce).then_some(next_nonce);
-            Ok(Footing { next_nonce, foreign })
+            Ok(Footing { foreign, ..Footing::at(next_nonce) })
         }
         Stand::Fencing => at(known),
         Stand::New | Stand::Fence if !moved(known) => at(known),
         Stand::New => {
             let settled = lane.open.is_empty() && pending <= latest;
-            let view = chain.view(header.signer, Vec::new()).await?;
+            let view = view(vec![known]).await?;
             if settled && view.count == latest && view.final_count == latest {
-                return at(Nonce(latest));
+                // The first run of a wallet here has nothing that it could be moved on from.
+                let passed = if known == Nonce(0) { 0 } else { latest - known.0 };
+                return Ok(Footing { passed, ..Footing::at(Nonce(latest)) });
             }
-            Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending })
+            let by = found(&view, known);
+            Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending, by })
         }
         Stand::Fence if lane.open.is_empty() => {
-            let view = chain.view(header.signer, Vec::new()).await?;
+            let view = view(Vec::new()).await?;
             at(known.max(Nonce(view.final_count)))
         }
         Stand::Fence => at(known),

@@ -149,6 +149,7 @@ impl Results {
             | Event::OutputChecked { .. }
             | Event::TaskRead { .. }
             | Event::ResponseGone { .. }
+            | Event::ExpirySeen { .. }
             | Event::ResponsesExhausted { .. }
             | Event::ExpiryPassed { .. }
             | Event::EscrowReturned { .. }

@@ -9,8 +9,9 @@ pub(super) fn trace(event: &Event) {
     match event {
         Event::RunStarted(header) => info!(run = %header.run, "run started"),
         Event::RunResumed { epoch, .. } => info!(epoch, "run resumed"),
-        Event::LaneTaken { wallet, next_nonce, open, foreign } => {
-            info!(%wallet, nonce = %next_nonce, open = open.len(), ?foreign, "lane taken");
+        Event::LaneTaken { wallet, next_nonce, open, foreign, foreign_tx, passed } => {
+            let open = open.len();
+            info!(%wallet, nonce = %next_nonce, open, ?foreign, ?foreign_tx, passed, "lane taken");
         }
         Event::Surveyed(_) => debug!("surveyed"),
         Event::LogsRead { to, .. } => debug!(block = to.number, "logs read"),
@@ -67,6 +68,7 @@ pub(super) fn trace(event: &Event) {
         Event::TaskRead { task, .. } => debug!(%task, "task read"),
         Event::ResponseGone { task, response } => info!(%task, %response, "no response to it"),
         Event::ResponsesExhausted { task } => info!(%task, "responses exhausted"),
+        Event::ExpirySeen { task } => info!(%task, "past its expiry, read once more"),
         Event::ExpiryPassed { task } => info!(%task, "expiry passed"),
         Event::RoundOpened { task, round, .. } => info!(%task, %round, "round opened"),
         Event::TaskReopened { task, round, .. } => info!(%task, %round, "task reopened"),

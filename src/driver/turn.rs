@@ -67,7 +67,7 @@ pub(super) struct Shell<'a, C, K, J> {
 #[derive(Default)]
 struct Group {
     events: Vec<Event>,
-    signed: BTreeMap<(Slot, Seq), SignedTx>,
+    signed: BTreeMap<B256, SignedTx>,
     outputs: BTreeMap<B256, Bytes>,
     error: Option<DriverError>,
 }
@@ -190,7 +190,7 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
         self.performer.ended(&reply);
         for carry in reply.carry {
             match carry {
-                Carry::Signed(tx) => drop(group.signed.insert((tx.slot, tx.seq), tx)),
+                Carry::Signed(tx) => drop(group.signed.insert(tx.hash, tx)),
                 Carry::Output(sha256, body) => drop(group.outputs.insert(sha256, body)),
             }
         }
@@ -226,8 +226,9 @@ impl<C: Chain, K: Content, J: Journal> Shell<'_, C, K, J> {
         let (mut signed, mut next_nonce) = (Vec::new(), None);
         let mut outputs: Vec<(B256, alloy::primitives::Bytes)> = Vec::new();
         for event in &group.events {
-            if let Event::VersionSigned { slot, seq, .. } = event {
-                signed.extend(group.signed.remove(&(*slot, *seq)));
+            if let Event::VersionSigned { slot, seq, hash, .. } = event {
+                let tx = group.signed.remove(hash);
+                signed.extend(tx.map(|tx| SignedTx { slot: *slot, seq: *seq, ..tx }));
             } else if let Event::OutputFetched { sha256, .. } = event {
                 let body = group.outputs.remove(sha256);
                 outputs.extend(body.map(|body| (*sha256, body.into())));

@@ -61,7 +61,7 @@ impl Engine {
                 self.change(*task, |t| t.state = TaskState::Ready { url: url.clone() });
                 self.want_quote(at);
             }
-            Event::LaneTaken { wallet, next_nonce, open, foreign } => {
+            Event::LaneTaken { wallet, next_nonce, open, foreign, .. } => {
                 self.lane_taken(*wallet, *next_nonce, (open, *foreign));
             }
             Event::Surveyed(survey) => self.surveyed(survey, at),
@@ -140,6 +140,15 @@ impl Engine {
                     Ending::Round(RoundEnd { reason, may_retry: true })
                 });
             }),
+            Event::ExpirySeen { task } => {
+                let height = self.final_number;
+                self.change(*task, |t| {
+                    if let Some(published) = t.published_mut() {
+                        published.expired_at.get_or_insert(height);
+                        published.read_wanted = true;
+                    }
+                });
+            }
             Event::ExpiryPassed { task } => self.change(*task, |t| {
                 t.close(|published| {
                     let reason = published.refusal.clone().unwrap_or(FailReason::Expired);

@@ -252,7 +252,7 @@ impl Engine {
         let Some(lane) = &mut self.lane else { return };
         let slot = lane.slot(nonce);
         let Some(publication) = lane.close(nonce) else { return };
-        let frees_task = *end == SlotEnd::Foreign && self.was_foreign(nonce);
+        let frees_task = matches!(end, SlotEnd::Foreign { .. }) && self.was_foreign(nonce);
         for (_, hash) in &publication.versions {
             self.by_hash.remove(hash);
         }
@@ -291,12 +291,13 @@ impl Engine {
                 self.change(task, |task| task.confirm_was_refused(revert, height));
             }
             // It was never published, and never will be under this nonce: nothing to confirm.
-            (Purpose::Publish, SlotEnd::Foreign) => self.keep_for_confirm(task, Wei::ZERO),
-            (Purpose::Confirm, SlotEnd::Foreign) | (Purpose::Cancel, SlotEnd::Ok { .. }) => {}
+            (Purpose::Publish, SlotEnd::Foreign { .. }) => self.keep_for_confirm(task, Wei::ZERO),
+            (Purpose::Confirm, SlotEnd::Foreign { .. }) | (Purpose::Cancel, SlotEnd::Ok { .. }) => {
+            }
             (Purpose::Cancel, SlotEnd::Reverted { .. }) => {
                 self.change(task, super::task::Task::cancel_was_refused);
             }
-            (Purpose::Cancel, SlotEnd::Foreign) => {
+            (Purpose::Cancel, SlotEnd::Foreign { .. }) => {
                 self.change(task, |task| task.cancel = super::cancel::Cancel::Refused);
             }
             (Purpose::Fence, _) => {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
 
-use crate::units::{BlockRef, Call, Fees, Round, Seq, Slot, TaskId, TaskKey, Wei};
+use crate::units::{BlockRef, Call, Fees, Nonce, Round, Seq, Slot, TaskId, TaskKey, Wei};
 
 /// One thing to do, waited on by one state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub enum Effect {
         wallet: Address,
         /// Transactions whose receipts are wanted.
         hashes: Vec<B256>,
+        /// Nonces that nothing known has used up, as the last view said: what did is wanted.
+        doubts: Vec<Nonce>,
     },
     /// Read a response's contract and fetch its output.
     Fetch {

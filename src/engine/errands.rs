@@ -140,7 +140,7 @@ impl Errands {
         *progress = Progress::Final { ok: errand.went_well(end) };
         // Only transfers of ours count: as many as a window holds, and nothing is left above them,
         // wherever a node believed that the wallet stood.
-        if (*errand, end) == (Errand::Fence, &SlotEnd::Foreign) {
+        if *errand == Errand::Fence && matches!(end, SlotEnd::Foreign { .. }) {
             self.all.push((Errand::Fence, Progress::Asked));
         }
     }
@@ -212,7 +212,7 @@ impl Engine {
             let Some(publication) = publication.filter(|known| known.versions.is_empty()) else {
                 continue;
             };
-            let (owner, end) = (publication.owner, SlotEnd::Foreign);
+            let (owner, end) = (publication.owner, SlotEnd::Foreign { tx_hash: None });
             let Some(slot) = self.lane.as_ref().map(|lane| lane.slot(*nonce)) else { return };
             self.emit(turn, Event::SlotFinal { slot, end, gas_paid: Wei::ZERO });
             if let Owner::Task { task, .. } = owner {

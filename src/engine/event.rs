@@ -21,7 +21,7 @@ use super::outcome::{FailReason, Outcome, RunOutcome, SlotEnd, StepEnd, Verdict}
 use super::parts::{Offer, SendNote, Timer};
 
 /// The journal's format: (major, minor).
-pub const FORMAT: (u16, u16) = (1, 5);
+pub const FORMAT: (u16, u16) = (1, 6);
 
 /// One fact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,13 @@ pub enum Event {
         /// run may have published more than the journal knows: nothing new is published.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         foreign: Option<Nonce>,
+        /// The transaction that has used it, if it was found. Since format 1.6.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        foreign_tx: Option<B256>,
+        /// How many nonces others have used since this journal's last run of the wallet, all of
+        /// them final: the new run begins after them. Since format 1.6.
+        #[serde(default, skip_serializing_if = "none")]
+        passed: u64,
     },
     /// Fees and balances were read.
     Surveyed(Box<Survey>),
@@ -286,6 +293,12 @@ pub enum Event {
         /// The task.
         task: TaskId,
     },
+    /// A task is past its expiry at a final block: its contract is read once more before its round
+    /// ends, for a log that never came may have told of a response. Since format 1.6.
+    ExpirySeen {
+        /// The task.
+        task: TaskId,
+    },
     /// A task is past its expiry at a final block, and nothing is confirmed or chosen.
     ExpiryPassed {
         /// The task.
@@ -410,6 +423,10 @@ pub enum Event {
         /// How.
         outcome: RunOutcome,
     },
+}
+
+const fn none(count: &u64) -> bool {
+    *count == 0
 }
 
 fn nothing(amount: &Wei) -> bool {

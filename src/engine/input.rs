@@ -40,6 +40,10 @@ pub enum Input {
         open: Vec<OpenSlot>,
         /// A nonce that something outside the journal has used since the run began.
         foreign: Option<Nonce>,
+        /// The transaction that has used it, if it was found.
+        foreign_tx: Option<B256>,
+        /// How many nonces of others a new run begins after.
+        passed: u64,
     },
     /// Time has passed.
     Tick,

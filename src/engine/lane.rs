@@ -19,6 +19,9 @@ const FIRST_WINDOW: u32 = 16;
 /// vouches for pools that say what they do not take, so their yes is enough.
 const SILENT_WINDOW: u32 = 32;
 
+/// Of so many slots it is asked at a time what has used them up.
+const DOUBTS: usize = 4;
+
 /// So many slots are always worth an exchange of their own.
 const WORTH_AN_EXCHANGE: usize = 64;
 
@@ -39,6 +42,8 @@ pub(super) struct Lane {
     unsigned: BTreeSet<Nonce>,
     /// Slots whose bytes are to be sent.
     unsent: BTreeSet<Nonce>,
+    /// Slots that nothing known has used up, as the last view said.
+    doubted: BTreeSet<Nonce>,
     /// Slots that are not in a block.
     pending: BTreeSet<Nonce>,
     /// Slots in blocks that are not known to be final, by height.
@@ -74,6 +79,7 @@ impl Lane {
             slots: BTreeMap::new(),
             unsigned: BTreeSet::new(),
             unsent: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             pending: BTreeSet::new(),
             mined: BTreeSet::new(),
             telling: BTreeSet::new(),
@@ -135,6 +141,7 @@ impl Lane {
         self.unsigned.remove(&nonce);
         self.unsent.remove(&nonce);
         self.pending.remove(&nonce);
+        self.doubted.remove(&nonce);
         if let PublicationState::Mined { block, .. } = publication.state {
             self.mined.remove(&(block.number, nonce));
             self.telling.remove(&(block.number, nonce));
@@ -240,11 +247,21 @@ impl Lane {
         hashes
     }
 
+    /// Slots that nothing known has used up, as the last view said, lowest first: so many that
+    /// finding out costs little.
+    pub(super) fn doubts(&self) -> Vec<Nonce> {
+        self.doubted.iter().copied().take(DOUBTS).collect()
+    }
+
     fn refile(&mut self, nonce: Nonce) {
         self.unsigned.remove(&nonce);
         self.unsent.remove(&nonce);
         self.pending.remove(&nonce);
+        self.doubted.remove(&nonce);
         let Some(publication) = self.slots.get(&nonce) else { return };
+        if publication.unexplained > 0 {
+            self.doubted.insert(nonce);
+        }
         if publication.is_pending() {
             self.pending.insert(nonce);
         }

@@ -302,6 +302,7 @@ mod tests {
             denied: 0,
             starved: 0,
             read_wanted: false,
+            expired_at: None,
         };
         let candidate =
             Candidate { response: response(2), price: Wei::from_u128(5), sha256: B256::ZERO };

@@ -39,7 +39,11 @@ pub enum SlotEnd {
         revert: Revert,
     },
     /// By a transaction that is not in the journal.
-    Foreign,
+    Foreign {
+        /// Its hash, if it was found. Since format 1.6.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tx_hash: Option<B256>,
+    },
 }
 
 /// Whether an output is good enough.

@@ -150,6 +150,8 @@ pub(super) struct Published {
     pub starved: u32,
     /// Whether it is to be read directly.
     pub read_wanted: bool,
+    /// The final height at which it was past its expiry; a read from there on is the last look.
+    pub expired_at: Option<u64>,
 }
 
 /// A response on chain.
@@ -374,6 +376,7 @@ impl Published {
             denied: 0,
             starved: 0,
             read_wanted: false,
+            expired_at: None,
         }
     }
 

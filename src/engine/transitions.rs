@@ -35,8 +35,10 @@ impl Engine {
                     self.emit(turn, Event::CodeAccepted { code });
                 }
             }
-            Input::Lane { wallet, next_nonce, open, foreign } => {
-                self.emit(turn, Event::LaneTaken { wallet, next_nonce, open, foreign });
+            Input::Lane { wallet, next_nonce, open, foreign, foreign_tx, passed } => {
+                let taken =
+                    Event::LaneTaken { wallet, next_nonce, open, foreign, foreign_tx, passed };
+                self.emit(turn, taken);
             }
             Input::Tick => self.tick(turn),
             Input::Surveyed(survey) => self.on_survey(*survey, turn),

@@ -98,8 +98,13 @@ impl Engine {
             self.follow(id, turn);
         }
         for id in self.tasks.past_expiry(self.final_time) {
-            self.emit(turn, Event::ExpiryPassed { task: id });
-            self.follow(id, turn);
+            let published = self.tasks.get(id).and_then(Task::published);
+            if published.is_some_and(|published| published.expired_at.is_some()) {
+                self.emit(turn, Event::ExpiryPassed { task: id });
+                self.follow(id, turn);
+            } else {
+                self.emit(turn, Event::ExpirySeen { task: id });
+            }
         }
     }
 
@@ -254,9 +259,24 @@ impl Engine {
         let Some(TaskState::Awaiting(published)) = state else { return };
         let refused = published.refused.len() as u64;
         let exhausted = refused > 0 && refused >= attempts && published.confirmed.is_none();
+        let expired = published.expired_at.filter(|_| !self.is_canceling(id));
         if manual && exhausted {
             self.emit(turn, Event::ResponsesExhausted { task: id });
             self.follow(id, turn);
+        } else if let Some(height) = expired {
+            // What was read before that says nothing of what came since.
+            let last = facts.block.number >= height;
+            let event = if last {
+                Event::ExpiryPassed { task: id }
+            } else {
+                Event::ExpirySeen { task: id }
+            };
+            self.emit(turn, event);
+            self.follow(id, turn);
         }
+    }
+
+    fn is_canceling(&self, id: TaskId) -> bool {
+        self.tasks.get(id).is_some_and(|task| task.cancel.is_bound())
     }
 }

@@ -168,8 +168,32 @@ impl Engine {
             },
         );
         for nonce in nonces {
-            self.on_verdict(Slot { wallet, nonce }, view, turn);
+            let slot = Slot { wallet, nonce };
+            if !self.adopt_version(slot, view, turn) {
+                self.on_verdict(slot, view, turn);
+            }
         }
+    }
+
+    /// Takes a transaction that has used a slot up for a version of it, if it does what the slot is
+    /// for: whoever has lost it, it was ours. The next view finds its receipt.
+    fn adopt_version(&mut self, slot: Slot, view: &LaneView, turn: &mut Turn) -> bool {
+        let Some(publication) = self.publication(slot) else { return false };
+        let doubted = publication.unexplained > 0 && publication.owner != Owner::OtherRun;
+        let Some(found) = view.use_of(slot.nonce).filter(|_| doubted) else { return false };
+        let Some((call, fees)) = &found.call else { return false };
+        let given_up = publication.withdrawn.is_some() && *call == Call::NoOp;
+        let (hash, seq) = (found.tx_hash, publication.next_seq());
+        let is_ours = given_up || publication.call.is_like(call);
+        if !is_ours || publication.version_of(hash).is_some() {
+            return false;
+        }
+        if publication.mined().is_some() {
+            self.emit(turn, Event::SlotReopened { slot });
+        }
+        let (call, fees) = (call.clone(), *fees);
+        self.emit(turn, Event::VersionSigned { slot, seq, hash, call, fees });
+        true
     }
 
     /// Whether every version of a slot was asked about, and the view says that it is finally used
@@ -198,12 +222,16 @@ impl Engine {
             }
             SlotVerdict::Nothing => {}
             SlotVerdict::Unexplained => {
-                let enough = match publication.mined() {
+                let views = match publication.mined() {
                     Some(_) => UNEXPLAINED_VIEWS_OF_MINED,
                     None => UNEXPLAINED_VIEWS,
                 };
-                if publication.unexplained >= enough || publication.is_fence() {
-                    let (end, gas_paid) = (SlotEnd::Foreign, Wei::ZERO);
+                // Our wallet has signed what was found: no view more can make it ours.
+                let tx_hash = view.use_of(slot.nonce).map(|found| found.tx_hash);
+                let known = tx_hash.and_then(|hash| publication.version_of(hash)).is_some();
+                let enough = tx_hash.is_some() || publication.unexplained >= views;
+                if !known && (enough || publication.is_fence()) {
+                    let (end, gas_paid) = (SlotEnd::Foreign { tx_hash }, Wei::ZERO);
                     self.emit(turn, Event::SlotFinal { slot, end, gas_paid });
                     if let Owner::Task { task, .. } = owner {
                         self.adopt(task, turn);

@@ -160,7 +160,8 @@ impl Engine {
         effects.push(Effect::ReadLogs { ring, final_number });
         if let Some(lane) = self.lane.as_ref().filter(|lane| lane.view_wanted) {
             let hashes = lane.questions(self.final_number, RECEIPTS);
-            effects.push(Effect::View { wallet: lane.wallet, hashes });
+            let (wallet, doubts) = (lane.wallet, lane.doubts());
+            effects.push(Effect::View { wallet, hashes, doubts });
         }
         if let Some(lane) = self.lane.as_ref().filter(|_| self.survey.is_some()) {
             let lowest = lane.sendable_from(Nonce(0)).take(OFFERED);
@@ -262,6 +263,7 @@ fn touched(event: &Event) -> Vec<TaskId> {
         | Event::ResponseConfirmed { task, .. }
         | Event::TaskRead { task, .. }
         | Event::ResponseGone { task, .. }
+        | Event::ExpirySeen { task }
         | Event::ResponsesExhausted { task }
         | Event::ExpiryPassed { task }
         | Event::RoundOpened { task, .. }
@@ -348,6 +350,7 @@ fn touched_slots(event: &Event) -> Vec<Nonce> {
         | Event::ResponseConfirmed { .. }
         | Event::TaskRead { .. }
         | Event::ResponseGone { .. }
+        | Event::ExpirySeen { .. }
         | Event::ResponsesExhausted { .. }
         | Event::ExpiryPassed { .. }
         | Event::RoundOpened { .. }

@@ -164,6 +164,7 @@ impl EventStream {
             | Event::ResponseChosen { .. }
             | Event::ResponseConfirmed { .. }
             | Event::ResponseGone { .. }
+            | Event::ExpirySeen { .. }
             | Event::ResponsesExhausted { .. }
             | Event::TaskRead { .. }
             | Event::EscrowReturned { .. } => Vec::new(),

@@ -29,7 +29,7 @@ pub use notices::{Notice, NoticeKind};
 pub use progress::Progress;
 pub use rows::{ErrorRow, Row};
 pub use summary::Ending;
-pub use tally::{Fact, Tally};
+pub use tally::{Fact, Foreign, Tally};
 
 #[cfg(test)]
 mod fixture;

@@ -7,7 +7,7 @@ use alloy::primitives::{Address, B256};
 use super::figures::{OpenTask, Reached, paid, reason};
 use super::layout::{short, span, time_of_day};
 use super::tally::{Fact, Tally};
-use crate::engine::{Event, FailReason, Outcome};
+use crate::engine::{Event, FailReason, Outcome, SlotEnd};
 use crate::units::{TaskId, Timestamp, Untrusted, Wei};
 
 /// Of which kind a notice is, for `--show`.
@@ -87,9 +87,15 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
             let why = format!("the chain took blocks back, to block {}", to.number);
             one(Notice::new(NoticeKind::Failed, "reorg", &why, ""))
         }
-        Event::SlotFinal { slot, end: crate::engine::SlotEnd::Foreign, .. } => {
+        Event::SlotFinal { slot, end: SlotEnd::Foreign { tx_hash }, .. } => {
             let why = format!("nonce {} of {} was used elsewhere", slot.nonce, slot.wallet);
-            one(Notice::new(NoticeKind::Failed, "quarantine", &why, ""))
+            let by = tx_hash.map_or_else(String::new, |hash| format!("by transaction {hash}"));
+            one(Notice::new(NoticeKind::Failed, "quarantine", &why, &by))
+        }
+        Event::LaneTaken { wallet, next_nonce, passed: 1.., .. } => {
+            let why = format!("{wallet} was used elsewhere since the last run");
+            let begins = format!("this one begins at nonce {next_nonce}");
+            one(Notice::new(NoticeKind::Retried, "moved on", &why, &begins))
         }
         Event::RunStarted(_)
         | Event::RunResumed { .. }
@@ -121,6 +127,7 @@ pub fn notices(tally: &Tally, fact: Fact<'_>) -> Vec<Notice> {
         | Event::ResponseChosen { .. }
         | Event::ResponseConfirmed { .. }
         | Event::ResponseGone { .. }
+        | Event::ExpirySeen { .. }
         | Event::ResponsesExhausted { .. }
         | Event::ExpiryPassed { .. }
         | Event::TaskRead { .. }

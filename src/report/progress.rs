@@ -116,6 +116,7 @@ impl Progress {
             | Event::ResponseChosen { .. }
             | Event::ResponseConfirmed { .. }
             | Event::ResponseGone { .. }
+            | Event::ExpirySeen { .. }
             | Event::ResponsesExhausted { .. }
             | Event::ExpiryPassed { .. }
             | Event::RoundOpened { .. }

@@ -39,7 +39,7 @@ pub struct Tally {
     money: Money,
     block: Option<(BlockRef, Timestamp)>,
     failures: Vec<Failure>,
-    foreign: Option<Slot>,
+    foreign: Option<Foreign>,
     adopted: u64,
     /// Tasks that failed unpaid: a reader may have them tried again.
     failed: BTreeMap<TaskId, OpenTask>,
@@ -48,6 +48,15 @@ pub struct Tally {
     outcome: Option<RunOutcome>,
     canceled: bool,
     ended: VecDeque<(Timestamp, u64)>,
+}
+
+/// A slot of the wallet that was used by something outside the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// The slot.
+    pub slot: Slot,
+    /// The transaction, if it was found.
+    pub tx_hash: Option<B256>,
 }
 
 impl Tally {
@@ -140,7 +149,7 @@ impl Tally {
     }
 
     /// A slot of the wallet that was used by something outside the journal.
-    pub fn foreign(&self) -> Option<Slot> {
+    pub fn foreign(&self) -> Option<Foreign> {
         self.foreign
     }
 
@@ -194,8 +203,9 @@ impl Tally {
             Event::SlotReserved { slot, task, call, .. } => self.reserved(*slot, *task, call),
             Event::SlotReopened { slot } => self.reopened(*slot),
             Event::SlotFinal { slot, end, gas_paid } => self.used_up(*slot, end, *gas_paid),
-            Event::LaneTaken { wallet, foreign, .. } => {
-                self.foreign = foreign.map(|nonce| Slot { wallet: *wallet, nonce });
+            Event::LaneTaken { wallet, foreign, foreign_tx, .. } => {
+                let slot = foreign.map(|nonce| Slot { wallet: *wallet, nonce });
+                self.foreign = slot.map(|slot| Foreign { slot, tx_hash: *foreign_tx });
             }
             Event::VersionSigned { slot, hash, call, .. } => self.signed(*slot, *hash, call),
             Event::TaskPublished { task, address, tx_hash, .. } => {
@@ -249,6 +259,7 @@ impl Tally {
             | Event::OutputChecked { .. }
             | Event::ResponseChosen { .. }
             | Event::ResponsesExhausted { .. }
+            | Event::ExpirySeen { .. }
             | Event::ExpiryPassed { .. }
             | Event::BudgetReached { .. } => {}
         }
@@ -344,8 +355,8 @@ impl Tally {
     }
 
     fn used_up(&mut self, slot: Slot, end: &SlotEnd, gas: Wei) {
-        if matches!(end, SlotEnd::Foreign) {
-            self.foreign = Some(slot);
+        if let SlotEnd::Foreign { tx_hash } = end {
+            self.foreign = Some(Foreign { slot, tx_hash: *tx_hash });
         }
         self.burned(slot, gas);
     }

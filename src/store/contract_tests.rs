@@ -246,13 +246,21 @@ fn a_lane_never_moves_over_open_slots_nor_back(journal: &mut dyn Journal) {
         next_nonce: Nonce(nonce),
         open: vec![],
         foreign: None,
+        foreign_tx: None,
+        passed: 0,
     };
     writer.write(journal, &[taken(57), reserved(57, 1), taken(58)], &[]).unwrap();
     for nonce in [57, 59] {
         let refused = refusal(writer.write(journal, &[taken(nonce)], &[]));
         assert_eq!(refused, Refusal::OutOfOrder { what: "nonce", given: nonce, expected: 58 });
     }
-    writer.write(journal, &[ended(57, SlotEnd::Foreign), taken(60), reserved(60, 1)], &[]).unwrap();
+    writer
+        .write(
+            journal,
+            &[ended(57, SlotEnd::Foreign { tx_hash: None }), taken(60), reserved(60, 1)],
+            &[],
+        )
+        .unwrap();
 }
 
 fn a_lane_knows_the_highest_nonce_that_a_stranger_used(journal: &mut dyn Journal) {
@@ -267,11 +275,13 @@ fn a_lane_knows_the_highest_nonce_that_a_stranger_used(journal: &mut dyn Journal
         next_nonce: Nonce(nonce),
         open: vec![],
         foreign: None,
+        foreign_tx: None,
+        passed: 0,
     };
     assert_eq!(then(journal, &[taken(0), reserved(0, 1)]), None);
-    assert_eq!(then(journal, &[ended(0, SlotEnd::Foreign)]), Some(Nonce(0)));
+    assert_eq!(then(journal, &[ended(0, SlotEnd::Foreign { tx_hash: None })]), Some(Nonce(0)));
     assert_eq!(then(journal, &[reserved(1, 1)]), Some(Nonce(0)));
-    assert_eq!(then(journal, &[ended(1, SlotEnd::Foreign)]), Some(Nonce(1)));
+    assert_eq!(then(journal, &[ended(1, SlotEnd::Foreign { tx_hash: None })]), Some(Nonce(1)));
     assert_eq!(then(journal, &[taken(5)]), Some(Nonce(4)));
     assert_eq!(then(journal, &[reserved(5, 1), reserved(6, 2)]), Some(Nonce(4)));
 }

@@ -40,6 +40,9 @@ fn of_run() -> Vec<BoxedStrategy<Event>> {
                 next_nonce: Nonce(nonce),
                 open,
                 foreign: foreign.map(Nonce),
+                foreign_tx: foreign
+                    .map(|n| alloy::primitives::B256::repeat_byte(n.to_le_bytes()[0])),
+                passed: foreign.map_or(0, |n| n / 2),
             })
             .boxed(),
         survey().prop_map(|survey| Event::Surveyed(Box::new(survey))).boxed(),
@@ -246,6 +249,7 @@ fn of_tasks() -> Vec<BoxedStrategy<Event>> {
             .prop_map(|(task, response)| Event::ResponseGone { task, response })
             .boxed(),
         task().prop_map(|task| Event::ResponsesExhausted { task }).boxed(),
+        task().prop_map(|task| Event::ExpirySeen { task }).boxed(),
         task().prop_map(|task| Event::ExpiryPassed { task }).boxed(),
         (task(), round, fail(), wei(), moment())
             .prop_map(|(task, round, after, payment, not_before)| Event::RoundOpened {

@@ -118,7 +118,7 @@ impl SlotState {
             SlotEnd::Ok { .. } if noop => Self::FinalNoop,
             SlotEnd::Ok { .. } => Self::FinalOk,
             SlotEnd::Reverted { .. } => Self::FinalReverted,
-            SlotEnd::Foreign => Self::FinalForeign,
+            SlotEnd::Foreign { .. } => Self::FinalForeign,
         }
     }
 }
@@ -139,7 +139,7 @@ pub(super) const fn purpose_word(purpose: Purpose) -> &'static str {
 pub(super) const fn ended_by(end: &SlotEnd) -> Option<Seq> {
     match end {
         SlotEnd::Ok { seq } | SlotEnd::Reverted { seq, .. } => Some(*seq),
-        SlotEnd::Foreign => None,
+        SlotEnd::Foreign { .. } => None,
     }
 }
 
@@ -255,6 +255,7 @@ fn change<'a>(event: &'a Event, bytes: &mut Unnamed<'a>) -> Result<Option<Change
         | Event::ResponseConfirmed { .. }
         | Event::TaskRead { .. }
         | Event::ResponseGone { .. }
+        | Event::ExpirySeen { .. }
         | Event::ResponsesExhausted { .. }
         | Event::ExpiryPassed { .. }
         | Event::RoundOpened { .. }

@@ -245,7 +245,7 @@ impl Held {
                 let ended = SlotState::ended(end, bound.is_noop(slot, ended_by(end))?);
                 // What another run has seen to its end was something else's to the one that learns it
                 // now.
-                let late = **end == SlotEnd::Foreign;
+                let late = matches!(end, SlotEnd::Foreign { .. });
                 if !bound.state.is_live() && bound.state != ended && !late {
                     return Err(Refusal::NoSuchSlot { nonce: slot.nonce });
                 }

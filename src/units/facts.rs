@@ -3,10 +3,10 @@
 //! `chain` makes these, the engine decides by them. Neither knows the other, so the words stand
 //! here. Two endpoints' replies are never mixed in one value.
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, Bytes};
 use serde::{Deserialize, Serialize};
 
-use super::{BlockRef, Call, ChainTime, Nonce, Wei};
+use super::{BlockRef, Call, ChainTime, Fees, Nonce, Wei};
 
 /// What an endpoint said to a send, by the table of safety.md, section 8.
 ///
@@ -55,6 +55,29 @@ pub struct LaneView {
     pub final_count: u64,
     /// Receipts of the hashes in question whose blocks are canonical and not above `head`.
     pub receipts: Vec<Receipt>,
+    /// What used up those of the nonces in doubt that a final block has, as far as it was found.
+    pub uses: Vec<NonceUse>,
+}
+
+impl LaneView {
+    /// What has used up a nonce that was in doubt, if it was found.
+    pub fn use_of(&self, nonce: Nonce) -> Option<&NonceUse> {
+        self.uses.iter().find(|found| found.nonce == nonce)
+    }
+}
+
+/// A transaction of the wallet in a final block, found by its nonce: its bytes were there, and are
+/// signed by the wallet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NonceUse {
+    /// The nonce that it has used up.
+    pub nonce: Nonce,
+    /// Its hash.
+    pub tx_hash: B256,
+    /// What it does, with which gas and fees; `None` if it is nothing that is ever signed here.
+    pub call: Option<(Call, Fees)>,
+    /// Its bytes.
+    pub raw: Bytes,
 }
 
 /// A transaction in a canonical block.
@@ -312,7 +335,7 @@ pub struct PastPublication {
     pub expiry: ChainTime,
     /// What it offers, in wei.
     pub payment: Wei,
-    /// What its transaction cost, in wei.
+    /// What its transaction cost, with the confirm or cancel of its task, in wei.
     pub gas_paid: Wei,
 }
 

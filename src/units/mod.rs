@@ -18,8 +18,9 @@ pub mod wei;
 
 pub use cid::{Cid, CidMatch, FileHasher};
 pub use facts::{
-    GasForecast, LaneView, LogPage, LogRead, PastPublication, PublishGas, Receipt, ReceiptStatus,
-    ResponseFacts, Revert, Seen, SendOutcome, Sighting, Survey, TaskFacts, TaskStatus,
+    GasForecast, LaneView, LogPage, LogRead, NonceUse, PastPublication, PublishGas, Receipt,
+    ReceiptStatus, ResponseFacts, Revert, Seen, SendOutcome, Sighting, Survey, TaskFacts,
+    TaskStatus,
 };
 pub use ids::{ItemKey, KeyHash, Round, RunId, StepName, TaskId, TaskKey};
 pub use network::{Finality, Network, PayerRule};

@@ -119,6 +119,17 @@ impl Call {
         }
     }
 
+    /// Whether both may be versions of one slot: they do the same, but for when the task ends.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::PublishTask { source, config, expiry: _, payment },
+                Self::PublishTask { source: s, config: c, expiry: _, payment: p },
+            ) => (source, config, payment) == (s, c, p),
+            _ => self == other,
+        }
+    }
+
     /// What the call sends along from the wallet, in wei; gas not counted.
     pub const fn value(&self) -> Wei {
         match self {

@@ -188,7 +188,7 @@ async fn publications_are_seen_in_the_log_and_in_the_view() {
     );
 
     let hashes: Vec<B256> = txs.iter().map(|tx| tx.hash).collect();
-    let view = net.chain.view(net.wallet, hashes.clone()).await.unwrap();
+    let view = net.chain.view(net.wallet, hashes.clone(), vec![]).await.unwrap();
     assert_eq!((view.count, view.final_count), (5, 5));
     let seen: Vec<(B256, Option<Address>)> =
         view.receipts.iter().map(|receipt| (receipt.tx_hash, receipt.published)).collect();
@@ -196,6 +196,17 @@ async fn publications_are_seen_in_the_log_and_in_the_view() {
         hashes.into_iter().zip(tasks.iter().copied().map(Some)).collect();
     assert_eq!(seen, expected);
     assert!(view.receipts.iter().all(|receipt| !receipt.gas_paid.is_zero()));
+
+    // What has used a nonce up is found by it, bytes and all.
+    let doubts = (0..7).map(Nonce).collect();
+    let view = net.chain.view(net.wallet, vec![], doubts).await.unwrap();
+    let found: Vec<(Nonce, B256, Bytes)> =
+        view.uses.iter().map(|found| (found.nonce, found.tx_hash, found.raw.clone())).collect();
+    let sent: Vec<(Nonce, B256, Bytes)> =
+        txs.iter().map(|tx| (tx.slot.nonce, tx.hash, tx.raw.clone())).collect();
+    assert_eq!(found, sent);
+    let publishes = |(call, _): &(Call, Fees)| matches!(call, Call::PublishTask { .. });
+    assert!(view.uses.iter().all(|found| found.call.as_ref().is_some_and(publishes)));
 
     let vault = net.chain.vault_of(net.wallet).await.unwrap();
     assert_eq!(vault.frozen, coins(5));
@@ -293,7 +304,7 @@ async fn a_mined_revert_comes_with_its_reason() {
     let txs = net.sign(calls).await;
     net.deliver(&txs);
     let hashes = txs.iter().map(|tx| tx.hash).collect();
-    let view = net.chain.view(net.wallet, hashes).await.unwrap();
+    let view = net.chain.view(net.wallet, hashes, vec![]).await.unwrap();
     let status: Vec<ReceiptStatus> =
         view.receipts.iter().map(|receipt| receipt.status.clone()).collect();
     assert_eq!(status[0], ReceiptStatus::Reverted(Revert::PaymentTooLow));
@@ -364,7 +375,7 @@ async fn a_survey_brings_fees_gas_and_balances_of_one_block() {
     let request = SignRequest { slot, seq: Seq(0), call, fees };
     let tx = net.chain.sign(vec![request]).await.remove(0).unwrap();
     net.deliver(std::slice::from_ref(&tx));
-    let view = net.chain.view(net.wallet, vec![tx.hash]).await.unwrap();
+    let view = net.chain.view(net.wallet, vec![tx.hash], vec![]).await.unwrap();
     assert_eq!(view.receipts[0].status, ReceiptStatus::Ok);
 }
 

@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use alloy::sol_types::SolCall;
-use ogflow::chain::contract::abi::IController::{confirmResponseCall, publishTaskCall};
+use ogflow::chain::contract::abi::IController::{
+    cancelTaskCall, confirmResponseCall, publishTaskCall,
+};
 
 use crate::support::chance::{Chance, count, each_case, seed, tell};
-use crate::support::lab::{BOTH, Lab};
+use crate::support::lab::{BOTH, Lab, MANUAL, Player};
 use crate::support::oracle::doubled;
 use crate::support::proxy::{Exchange, Fault, Proxy};
 use crate::support::rows;
@@ -64,6 +66,31 @@ fn a_reply_that_lies_about_a_send_never_makes_a_second_publication() {
         lab.audit(&player, 2);
     });
     tell(&format!("lying replies: {cases} rows, 1 publication in each, 0 violations"));
+}
+
+/// Of a cancel the reply is tampered with as well: the refund comes once, and nothing is paid.
+#[test]
+fn a_reply_that_lies_about_a_cancel_takes_the_task_back_once() {
+    let cases = u64::try_from(ROWS.len()).unwrap();
+    let lab = Lab::up(&["--silent", "100%"], 1, cases);
+    each_case("lying replies to cancels", 1, (cases, cases), |number| {
+        let (row, fault) = ROWS[usize::try_from(number).unwrap()];
+        let rule = first_send(cancelTaskCall::SELECTOR, fault);
+        let proxy = Proxy::new(lab.net.get("url"), rule);
+        let player = lab.player(number, MANUAL, Some(&proxy.url));
+        player.project.write("rows.csv", rows(1));
+        player.project.run(&["run", "--yes", "--detach"]).exits(11);
+        let count = |player: &Player| lab.oracle.money(&[player.wallet])[0].count;
+        let before = count(&player);
+        let ran = player.act("cancel");
+        assert_eq!(ran.code, 0, "{row}: {}", ran.stderr);
+        assert_eq!(proxy.faults(), 1, "{row}: the reply was tampered with");
+        assert_eq!(count(&player), before + 1, "{row}: one transaction");
+        assert_eq!((lab.paid(&player), lab.nothing_twice(&player)), (0, 1), "{row}");
+        lab.signed_before_sent(&player);
+        player.project.run(&["cancel"]).exits(0).says(&["Nothing to cancel"]);
+    });
+    tell(&format!("lying replies to cancels: {cases} rows, 1 refund in each, 0 violations"));
 }
 
 /// A fault of any kind.

@@ -104,3 +104,38 @@ async fn another_call_that_logs_a_task_is_not_taken_for_a_publication() {
     }
     assert_eq!(found(&node, 40).await.unwrap(), []);
 }
+
+/// Ends the task that was published in a block, by a call of somebody.
+fn end(node: &ScriptedNode, task: u8, number: u64, (from, call): (Address, &Call)) {
+    let network = network();
+    let hash = hash_of(number, 0xee);
+    let mut data = [0_u8; 64];
+    data[12..32].copy_from_slice(Address::repeat_byte(task).as_slice());
+    data[63] = u8::from(TaskStatus::Finalized);
+    let mut facts = node.facts();
+    facts.mine(hash, from, number, true);
+    let topic = INexus::TaskStatusChanged::SIGNATURE_HASH;
+    facts.log(network.nexus, number, 0, (topic, Bytes::from(data.to_vec())));
+    let tx = json!({
+        "hash": hash, "from": from, "to": network.controller, "nonce": "0x9",
+        "input": encode_call(call).1, "value": "0x0", "gas": "0x5208", "gasPrice": "0x9",
+    });
+    facts.transactions.insert(hash, tx);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gas_of_the_confirm_that_the_wallet_sent_counts_with_its_task() {
+    let node = ScriptedNode::at(40);
+    (7..10).for_each(|number| publish(&node, number, (WALLET, number)));
+    let stranger = Address::repeat_byte(0xdd);
+    publish(&node, 11, (stranger, 0));
+    let confirm = Call::ConfirmResponse { response: Address::repeat_byte(1) };
+    end(&node, 7, 20, (WALLET, &confirm));
+    end(&node, 8, 21, (stranger, &confirm));
+    // What ends somebody else's task is none of these.
+    end(&node, 11, 22, (WALLET, &confirm));
+    end(&node, 9, 36, (WALLET, &confirm));
+    let found = found(&node, 35).await.unwrap();
+    let gas: Vec<u128> = found.iter().map(|one| one.gas_paid.to_u128().unwrap()).collect();
+    assert_eq!(gas, [600, 300, 300], "and what is above the last final block is not read");
+}

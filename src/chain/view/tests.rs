@@ -12,6 +12,10 @@ use crate::units::{Finality, Wei};
 const WALLET: Address = Address::repeat_byte(0xaa);
 const NEXUS: Address = Address::repeat_byte(0xbb);
 
+fn network() -> Network {
+    Network { nexus: NEXUS, ..Network::devnet() }
+}
+
 fn hash(byte: u8) -> B256 {
     B256::repeat_byte(byte)
 }
@@ -26,7 +30,7 @@ async fn ask(
     hashes: &[B256],
     finality: &FinalityRule,
 ) -> Result<LaneView, ChainError> {
-    let question = Question { nexus: NEXUS, finality, wallet: WALLET, hashes };
+    let question = Question { network: &network(), finality, wallet: WALLET, hashes, doubts: &[] };
     view(&node.endpoint(), &question).await.map(|(view, _)| view)
 }
 

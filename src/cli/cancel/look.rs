@@ -273,7 +273,7 @@ async fn addresses(
     }
     let hashes: Vec<_> = bound.keys().copied().collect();
     for chunk in hashes.chunks(READ_CHUNK) {
-        let view = connection.chain.view(header.signer, chunk.to_vec()).await;
+        let view = connection.chain.view(header.signer, chunk.to_vec(), Vec::new()).await;
         for receipt in view.map_err(|error| of_chain(&error))?.receipts {
             let ok = receipt.status == ReceiptStatus::Ok;
             let published = receipt.published.filter(|_| ok);

@@ -74,6 +74,23 @@ async fn lost_replies_buy_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_that_the_journal_lost_is_taken_from_the_chain_with_its_bytes() {
+    let mut scene = Scene::new();
+    held(&scene.chain.state).lost_version = Some(2);
+    let finish = scene.start().await.unwrap();
+    assert_eq!(finish.outcome, RunOutcome::Done);
+    assert_eq!((scene.bought(), scene.outcomes()), (all_of_it(), (11, 11)));
+    let disk = held(&scene.disk);
+    let adopted = disk.events.iter().find_map(|event| match event {
+        Event::VersionSigned { slot, seq: crate::units::Seq(1), hash, .. } if slot.nonce.0 == 2 => {
+            Some(*hash)
+        }
+        _ => None,
+    });
+    assert!(disk.signed.contains(&adopted.unwrap()), "its bytes are in the journal like others");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_journal_that_fails_at_any_append_stops_the_run_and_a_resume_buys_nothing_twice() {
     for failing in 1..40 {
         let mut scene = Scene::new();
@@ -283,6 +300,23 @@ async fn a_new_run_waits_for_one_that_holds_a_nonce_without_bytes() {
     assert_eq!(scene.resume().await.unwrap().outcome, RunOutcome::Done);
     assert_eq!(scene.start_as(other).await.unwrap().outcome, RunOutcome::Done);
     assert_eq!(scene.bought().len(), 22);
+}
+
+#[tokio::test(start_paused = true)]
+async fn code_that_changes_under_a_run_stops_it_within_minutes() {
+    let mut scene = Scene::new();
+    {
+        let mut state = held(&scene.chain.state);
+        state.silent = true;
+        state.controller = Some(B256::repeat_byte(0xc1));
+        // The first two looks are those of the start.
+        state.controller_from = 2;
+    }
+    let began = tokio::time::Instant::now();
+    let error = scene.start().await.unwrap_err();
+    assert!(matches!(error, DriverError::CodeChanged { .. }), "{error:?}");
+    let after = began.elapsed().as_secs();
+    assert!((300..600).contains(&after), "after {after} s");
 }
 
 #[tokio::test(start_paused = true)]

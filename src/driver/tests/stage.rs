@@ -22,9 +22,9 @@ use crate::store::{
 use crate::units::cid::sha256;
 use crate::units::source::{Delivery, SourceFacts};
 use crate::units::{
-    BlockRef, Call, ChainTime, Fees, LaneView, LogPage, LogRead, Network, Receipt, ReceiptStatus,
-    ResponseFacts, RunId, Seen, SendOutcome, Seq, Sighting, SignedTx, Slot, Survey, TaskFacts,
-    TaskStatus, Untrusted, Wei,
+    BlockRef, Call, ChainTime, Fees, LaneView, LogPage, LogRead, Network, Nonce, NonceUse, Receipt,
+    ReceiptStatus, ResponseFacts, RunId, Seen, SendOutcome, Seq, Sighting, SignedTx, Slot, Survey,
+    TaskFacts, TaskStatus, Untrusted, Wei,
 };
 
 pub(super) const WALLET: Address = Address::repeat_byte(0xaa);
@@ -124,11 +124,18 @@ pub(super) struct State {
     pub(super) silent: bool,
     /// Sends of bytes, doubled ones included.
     pub(super) sends: u64,
+    /// A nonce whose bytes become a version that no journal has, before anybody gets them.
+    pub(super) lost_version: Option<u64>,
+    /// That version.
+    unknown: Option<SignedTx>,
     /// Transactions of the wallet that are not ours.
     pub(super) foreign: u64,
     pub(super) genesis: Option<B256>,
     /// The code of the controller, if it is not what it was.
     pub(super) controller: Option<B256>,
+    /// From which look on it is that.
+    pub(super) controller_from: u32,
+    looks: u32,
 }
 
 struct Block {
@@ -239,14 +246,16 @@ impl Chain for Stage {
     }
 
     async fn guard(&self) -> Result<ChainFacts, ChainError> {
-        let state = self.ask()?;
+        let mut state = self.ask()?;
+        state.looks += 1;
         let head = state.blocks.last().unwrap().at;
+        let controller = state.controller.filter(|_| state.looks > state.controller_from);
         Ok(ChainFacts {
             chain_id: Network::devnet().chain_id,
             genesis: state.genesis.unwrap_or(GENESIS),
             code: CodeHashes {
                 nexus: CODE,
-                controller: state.controller.unwrap_or(CODE),
+                controller: controller.unwrap_or(CODE),
                 terminal: CODE,
                 vault: CODE,
             },
@@ -282,7 +291,14 @@ impl Chain for Stage {
             let used = tx.slot.nonce.0 < state.count();
             let lost = state.lost_replies > 0;
             if !used && (!lost || state.lost_replies.is_multiple_of(2)) {
-                state.pool.insert(tx.slot.nonce.0, (tx.hash, call));
+                let mut hash = tx.hash;
+                if state.lost_version.take_if(|nonce| *nonce == tx.slot.nonce.0).is_some() {
+                    let raw = [tx.raw.as_ref(), b" "].concat();
+                    hash = sha256(&raw);
+                    state.unknown = Some(SignedTx { hash, raw: raw.into(), ..tx.clone() });
+                }
+                // What is in the pool stays there.
+                state.pool.entry(tx.slot.nonce.0).or_insert((hash, call));
             }
             let honest = if used { SendOutcome::MaybeUsed } else { SendOutcome::Seen };
             state.lost_replies = state.lost_replies.saturating_sub(1);
@@ -291,7 +307,12 @@ impl Chain for Stage {
         outcomes
     }
 
-    async fn view(&self, _: Address, hashes: Vec<B256>) -> Result<LaneView, ChainError> {
+    async fn view(
+        &self,
+        _: Address,
+        hashes: Vec<B256>,
+        doubts: Vec<Nonce>,
+    ) -> Result<LaneView, ChainError> {
         let state = self.ask()?;
         let head = state.blocks.last().unwrap().at;
         let mut receipts = Vec::new();
@@ -309,7 +330,15 @@ impl Chain for Stage {
         }
         let count = state.count();
         let final_number = head.number;
-        Ok(LaneView { head, count, final_number, final_count: count, receipts })
+        let unknown = state.unknown.iter().filter(|tx| doubts.contains(&tx.slot.nonce));
+        let uses = unknown.map(|tx| {
+            let (_, _, call, fees): (Slot, Seq, Call, Fees) =
+                serde_json::from_slice(&tx.raw).unwrap();
+            let (nonce, raw) = (tx.slot.nonce, tx.raw.clone());
+            NonceUse { nonce, tx_hash: tx.hash, call: Some((call, fees)), raw }
+        });
+        let uses = uses.collect();
+        Ok(LaneView { head, count, final_number, final_count: count, receipts, uses })
     }
 
     async fn survey(&self, request: SurveyRequest) -> Result<Survey, ChainError> {

@@ -103,7 +103,8 @@ fn a_publication_that_ran_out_of_gas_may_go_again_and_one_that_was_refused_may_n
         };
         let (count, final_number) = (slot.nonce.0 + 1, head.number);
         let receipts = vec![receipt];
-        let view = LaneView { head, count, final_number, final_count: count, receipts };
+        let view =
+            LaneView { head, count, final_number, final_count: count, receipts, uses: vec![] };
         world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
         let opened = |event: &Event| matches!(event, Event::RoundOpened { .. });
         let failed = |event: &Event| matches!(event, Event::TaskDone { .. });
@@ -147,7 +148,14 @@ fn a_confirm_that_ran_out_of_gas_is_signed_again_with_twice_as_much() {
         status: ReceiptStatus::Reverted(Revert::OutOfGas),
     };
     let (count, final_number) = (slot.nonce.0 + 1, head.number);
-    let view = LaneView { head, count, final_number, final_count: count, receipts: vec![receipt] };
+    let view = LaneView {
+        head,
+        count,
+        final_number,
+        final_count: count,
+        receipts: vec![receipt],
+        uses: vec![],
+    };
     world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
     let failed = |event: &Event| matches!(event, Event::TaskDone { .. });
     assert_eq!(world.count(failed), 0);
@@ -207,8 +215,14 @@ fn a_publication_that_the_stream_finds_in_another_block_than_a_view_did_gets_its
         status: ReceiptStatus::Ok,
     };
     let count = slot.nonce.0 + 1;
-    let view =
-        LaneView { head: block, count, final_number: 0, final_count: 0, receipts: vec![receipt] };
+    let view = LaneView {
+        head: block,
+        count,
+        final_number: 0,
+        final_count: 0,
+        receipts: vec![receipt],
+        uses: vec![],
+    };
     world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
     let (task, address) = last(&world, published).unwrap();
     assert_eq!(address, elsewhere);
@@ -243,7 +257,14 @@ fn a_view_behind_the_stream_on_a_branch_that_is_gone_mines_nothing() {
         status: ReceiptStatus::Ok,
     };
     let (head, count) = (GONE, slot.nonce.0 + 1);
-    let view = LaneView { head, count, final_number: 0, final_count: 0, receipts: vec![receipt] };
+    let view = LaneView {
+        head,
+        count,
+        final_number: 0,
+        final_count: 0,
+        receipts: vec![receipt],
+        uses: vec![],
+    };
     world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
     let mined = |event: &Event| matches!(event, Event::SlotMined { block: GONE, .. });
     assert_eq!(world.count(mined), 0);

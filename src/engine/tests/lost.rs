@@ -161,6 +161,8 @@ fn a_nonce_that_was_not_read_keeps_its_wallet_closed() {
             next_nonce: Nonce(8),
             open: Vec::new(),
             foreign,
+            foreign_tx: None,
+            passed: 0,
         };
         world.feed(lane(Some(Nonce(foreign))));
         world.feed(Input::ChainRead { found: Vec::new(), below: Nonce(8) });

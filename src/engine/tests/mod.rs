@@ -7,6 +7,8 @@ mod again;
 mod branch;
 mod cancel;
 mod cap;
+mod doubt;
+mod last_look;
 mod lost;
 mod pools;
 mod world;
@@ -14,7 +16,7 @@ mod world;
 use world::{Faults, World};
 
 use super::step::Mark;
-use super::{Effect, Event, Input, Outcome, RunOutcome, Stale, Timer};
+use super::{Effect, Event, Input, Outcome, RunOutcome, SlotEnd, Stale, Timer};
 use crate::units::settings_of_tests::setting_of_the_test;
 use crate::units::{
     BlockRef, Call, ChainTime, LogPage, LogRead, SendOutcome, TaskId, Timestamp, Wei,
@@ -242,13 +244,19 @@ fn replies_alone_never_move_a_task_to_another_slot() {
 
 #[test]
 fn a_wallet_that_is_used_elsewhere_is_never_published_with_again() {
-    let mut world = World::new(6, Faults::none());
-    world.chain.steal_nonce = Some(5);
-    assert_eq!(world.run(), RunOutcome::Quarantined);
-    assert!(world.engine.foreign_slots() == 1);
-    let before = world.reservations();
-    world.feed(Input::Tick);
-    assert_eq!(world.reservations(), before);
+    for finds_uses in [true, false] {
+        let mut world = World::new(6, Faults::none());
+        world.chain.steal_nonce = Some(5);
+        world.chain.finds_uses = finds_uses;
+        assert_eq!(world.run(), RunOutcome::Quarantined);
+        assert!(world.engine.foreign_slots() == 1);
+        let end = SlotEnd::Foreign { tx_hash: finds_uses.then_some(world::STRANGER) };
+        let by = |event: &Event| matches!(event, Event::SlotFinal { end: e, .. } if *e == end);
+        assert_eq!(world.count(by), 1);
+        let before = world.reservations();
+        world.feed(Input::Tick);
+        assert_eq!(world.reservations(), before);
+    }
 }
 
 #[test]

@@ -108,7 +108,8 @@ fn a_task_is_slow_and_not_failed_while_it_is_open() {
 #[test]
 fn a_nonce_that_was_used_elsewhere_is_named() {
     let slot = Slot { wallet: Address::ZERO, nonce: Nonce(12) };
-    let event = Event::SlotFinal { slot, end: SlotEnd::Foreign, gas_paid: Wei::ZERO };
+    let event =
+        Event::SlotFinal { slot, end: SlotEnd::Foreign { tx_hash: None }, gas_paid: Wei::ZERO };
     let notice = notices(&Tally::new(), Fact { at: at(0), event: &event }).remove(0);
     assert!(notice.lines[0].contains("nonce 12 of 0x0000"), "{:?}", notice.lines);
 }

@@ -52,7 +52,9 @@ pub(super) fn a_task_may_be_bound_again_after_its_slot_was_lost_for_good(
 ) {
     let mut writer = with_one_slot(journal);
     writer.write(journal, &[ended(0, reverted()), reserved(1, 1)], &[]).unwrap();
-    writer.write(journal, &[ended(1, SlotEnd::Foreign), reserved(2, 1)], &[]).unwrap();
+    writer
+        .write(journal, &[ended(1, SlotEnd::Foreign { tx_hash: None }), reserved(2, 1)], &[])
+        .unwrap();
     let mined = Event::SlotMined { slot: slot(2), seq: Seq(0), block: block(2), ok: false };
     let refused = refusal(writer.write(journal, &[mined, reserved(3, 1)], &[]));
     assert_eq!(refused, Refusal::LiveBinding { task: key(1) });
@@ -129,7 +131,7 @@ pub(super) fn slots_of_other_wallets_are_refused(journal: &mut dyn Journal) {
     let mut writer = with_one_slot(journal);
     let other = Slot { wallet: Address::repeat_byte(0xBB), nonce: Nonce(0) };
     let mined = Event::SlotMined { slot: other, seq: Seq(0), block: block(1), ok: true };
-    for event in [mined, ended(5, SlotEnd::Foreign)] {
+    for event in [mined, ended(5, SlotEnd::Foreign { tx_hash: None })] {
         let refused = refusal(writer.write(journal, &[event], &[]));
         assert!(matches!(refused, Refusal::NoSuchSlot { .. }), "{refused:?}");
     }
@@ -137,7 +139,14 @@ pub(super) fn slots_of_other_wallets_are_refused(journal: &mut dyn Journal) {
 
 fn taken(nonce: u64) -> Event {
     let (wallet, open) = (WALLET, Vec::new());
-    Event::LaneTaken { wallet, next_nonce: Nonce(nonce), open, foreign: None }
+    Event::LaneTaken {
+        wallet,
+        next_nonce: Nonce(nonce),
+        open,
+        foreign: None,
+        foreign_tx: None,
+        passed: 0,
+    }
 }
 
 pub(super) fn an_adopted_task_is_bound_for_ever(journal: &mut dyn Journal) {
@@ -155,7 +164,7 @@ pub(super) fn an_adopted_task_is_bound_for_ever(journal: &mut dyn Journal) {
     assert!(journal.is_final(&lane, Nonce(3)).unwrap());
     assert!(!journal.is_final(&lane, Nonce(4)).unwrap());
     // A slot that was bound to another task and lost to this one stays as it is.
-    let lost = [reserved(5, 2), ended(5, SlotEnd::Foreign), adopted(5, 3)];
+    let lost = [reserved(5, 2), ended(5, SlotEnd::Foreign { tx_hash: None }), adopted(5, 3)];
     writer.write(journal, &lost, &[]).unwrap();
     writer.write(journal, &[reserved(6, 2)], &[]).unwrap();
 }
@@ -185,7 +194,7 @@ pub(super) fn a_fence_is_a_slot_that_does_nothing(journal: &mut dyn Journal) {
     assert_eq!(refused, Refusal::OtherCall { slot: slot(0), seq: Seq(1) });
     writer.write(journal, &[ended(0, SlotEnd::Ok { seq: Seq(0) })], &[]).unwrap();
     // A run that learns late that its slot was used by something else changes nothing.
-    writer.write(journal, &[ended(0, SlotEnd::Foreign)], &[]).unwrap();
+    writer.write(journal, &[ended(0, SlotEnd::Foreign { tx_hash: None })], &[]).unwrap();
     let lane = LaneKey::of(&header(&run(1)));
     assert!(journal.is_final(&lane, Nonce(0)).unwrap());
     assert_eq!(journal.lane(&lane, &run(2)).unwrap().last_foreign, None);

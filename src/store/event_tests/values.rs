@@ -152,7 +152,7 @@ pub(super) fn end() -> impl Strategy<Value = SlotEnd> {
         (seq(), text())
             .prop_map(|(seq, why)| SlotEnd::Reverted { seq, revert: Revert::Other(why) }),
         seq().prop_map(|seq| SlotEnd::Reverted { seq, revert: Revert::InsufficientBalance }),
-        Just(SlotEnd::Foreign),
+        prop::option::of(hash()).prop_map(|tx_hash| SlotEnd::Foreign { tx_hash }),
     ]
 }
 

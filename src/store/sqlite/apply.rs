@@ -355,7 +355,7 @@ impl Group<'_> {
         };
         let ended = SlotState::ended(end, noop);
         // What another run has seen to its end was something else's to the one that learns it now.
-        let late = *end == SlotEnd::Foreign;
+        let late = matches!(end, SlotEnd::Foreign { .. });
         if state.starts_with("final") && state != ended.word() && !late {
             return Err(Refusal::NoSuchSlot { nonce: slot.nonce }.into());
         }

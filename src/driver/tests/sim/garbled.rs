@@ -76,7 +76,7 @@ async fn read_all(seed: u64) -> bool {
     let at = *ring.last().expect("a stream begins somewhere");
     let before = asked(0);
     let mut well = chain.guard().await.is_ok();
-    well |= chain.view(wallet, vec![B256::ZERO]).await.is_ok();
+    well |= chain.view(wallet, vec![B256::ZERO], vec![crate::units::Nonce(0)]).await.is_ok();
     drop(chain.survey(survey).await);
     drop(chain.read_tasks(vec![wallet, other], at).await);
     drop(chain.read_responses(vec![wallet, other], at).await);

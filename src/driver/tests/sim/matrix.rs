@@ -55,7 +55,7 @@ impl Part {
     const fn seed(self) -> u64 {
         match self {
             Self::Calm | Self::Stopped | Self::Deposit | Self::Reclaim | Self::Fence => 2,
-            Self::Rough => 53,
+            Self::Rough => 114,
             Self::Retried => 58,
             Self::Canceled => 18,
             Self::Expired => 4,

@@ -97,8 +97,13 @@ impl Chain for Mutant {
         outcomes
     }
 
-    async fn view(&self, wallet: Address, hashes: Vec<B256>) -> Result<LaneView, ChainError> {
-        self.inner.view(wallet, hashes).await
+    async fn view(
+        &self,
+        wallet: Address,
+        hashes: Vec<B256>,
+        doubts: Vec<Nonce>,
+    ) -> Result<LaneView, ChainError> {
+        self.inner.view(wallet, hashes, doubts).await
     }
 
     async fn survey(&self, request: SurveyRequest) -> Result<Survey, ChainError> {

@@ -70,6 +70,9 @@ pub(super) fn names(world: &Shared, requests: &[Value]) -> Vec<&'static str> {
                 names.extend(world.books.is_later(&tx).then_some("send:later-version"));
             }
             "eth_call" => names.push(callee(&world, &params[0])),
+            "eth_getStorageAt" => names.push(rpc_of("eth_getCode")),
+            // Asked only where nothing known has used a nonce up.
+            "ots_getTransactionBySenderAndNonce" => names.push(rpc_of("eth_getTransactionByHash")),
             other => names.push(rpc_of(other)),
         }
     }
@@ -169,8 +172,12 @@ impl<'a> Replica<'a> {
         Ok(match method {
             "eth_chainId" => hex(network().chain_id),
             "web3_clientVersion" => json!(self.world.setting.profile.client()),
+            "eth_getStorageAt" => json!(B256::ZERO),
             "eth_getCode" => self.code(serde_json::from_value(params[0].clone()).unwrap()),
-            "eth_getBlockByNumber" => self.block_named(&params[0]).map_or(Value::Null, header),
+            "eth_getBlockByNumber" => {
+                self.block_named(&params[0]).map_or(Value::Null, |block| whole(block, &params[1]))
+            }
+            "ots_getTransactionBySenderAndNonce" => return Err(no(-32601, "no such method")),
             "eth_getTransactionCount" if params[1] == "pending" => {
                 hex(self.world.pending(self.node, self.chain.money_at(self.head).count))
             }
@@ -303,6 +310,19 @@ fn header(block: &Block) -> Value {
         "number": hex(block.at.number), "hash": block.at.hash, "parentHash": block.parent,
         "timestamp": hex(block.time), "baseFeePerGas": hex(block.base_fee),
     })
+}
+
+/// A block, with its transactions if they are wanted.
+fn whole(block: &Block, full: &Value) -> Value {
+    let mut whole = header(block);
+    if full == true {
+        let txs = block.txs.iter().filter_map(|mined| {
+            let envelope = TxEnvelope::decode_2718_exact(&mined.tx.raw).ok()?;
+            serde_json::to_value(envelope).ok()
+        });
+        whole["transactions"] = txs.collect();
+    }
+    whole
 }
 
 fn log(block: &Block, index: usize) -> Value {

@@ -148,6 +148,7 @@ appends! {
     TaskRead => "append:task-read",
     ResponseGone => "append:response-gone",
     ResponsesExhausted => "append:responses-exhausted",
+    ExpirySeen => "append:expiry-seen",
     ExpiryPassed => "append:expiry-passed",
     RoundOpened => "append:round-opened",
     TaskReopened => "append:task-reopened",

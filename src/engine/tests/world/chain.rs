@@ -11,15 +11,17 @@ use super::dice::Dice;
 use super::{Faults, GAS, PAYMENT};
 use crate::engine::Found;
 use crate::units::{
-    BlockRef, Call, ChainTime, Fees, LaneView, LogPage, LogRead, PastPublication, Receipt,
-    ReceiptStatus, Revert, Seen, Sighting, Slot, Survey, TaskFacts, TaskId, TaskKey, TaskStatus,
-    Wei,
+    BlockRef, Call, ChainTime, Fees, LaneView, LogPage, LogRead, Nonce, NonceUse, PastPublication,
+    Receipt, ReceiptStatus, Revert, Seen, Sighting, Slot, Survey, TaskFacts, TaskId, TaskKey,
+    TaskStatus, Wei,
 };
 
 /// What the vault holds at first.
 const VAULT: u128 = 10_000_000;
 /// The source that pays by itself; the other waits for a confirm.
 const PAYS_BY_ITSELF: Address = Address::repeat_byte(1);
+/// The hash of a stranger's transaction.
+pub(in super::super) const STRANGER: B256 = B256::repeat_byte(0xff);
 /// So many blocks above the final one may be taken back.
 const DEPTH: usize = 2;
 
@@ -69,6 +71,10 @@ pub(in super::super) struct Chain {
     pub wallet: Wei,
     /// A nonce that a stranger uses.
     pub steal_nonce: Option<u64>,
+    /// A nonce of which a version is mined that no journal has.
+    pub lost_version: Option<u64>,
+    /// Whether it tells what has used up a nonce.
+    pub finds_uses: bool,
     /// Blocks are empty.
     pub stands: bool,
     /// Nobody responds to these.
@@ -89,6 +95,8 @@ impl Chain {
             price: 1,
             wallet: Wei::from_u128(VAULT),
             steal_nonce: None,
+            lost_version: None,
+            finds_uses: true,
             stands: false,
             silent_items: Vec::new(),
             confirmed_by_others: Vec::new(),
@@ -212,10 +220,14 @@ impl Chain {
         let payable: Vec<&Tx> =
             self.sent.get(&nonce)?.iter().filter(|tx| tx.fees.max_fee_per_gas >= price).collect();
         let tx = if payable.is_empty() { None } else { Some(payable[dice.place(payable.len())]) };
-        let stranger =
-            |tx: Tx| Tx { hash: B256::repeat_byte(0xff), call: Call::NoOp, owner: None, ..tx };
-        let stolen = self.steal_nonce == Some(nonce);
-        tx.cloned().map(|tx| if stolen { stranger(tx) } else { tx })
+        let tx = tx?.clone();
+        Some(if self.steal_nonce == Some(nonce) {
+            Tx { hash: STRANGER, call: Call::NoOp, owner: None, ..tx }
+        } else if self.lost_version == Some(nonce) {
+            Tx { hash: keccak256(tx.hash), ..tx }
+        } else {
+            tx
+        })
     }
 
     fn execute(&mut self, tx: Tx) {
@@ -404,7 +416,7 @@ impl Chain {
         }))
     }
 
-    pub(super) fn view(&self, hashes: &[B256]) -> LaneView {
+    pub(super) fn view(&self, hashes: &[B256], doubts: &[Nonce]) -> LaneView {
         let asked = self.txs.iter().filter(|mined| hashes.contains(&mined.tx.hash));
         let receipts = asked.map(|Mined { height, tx, ok, gas_paid }| {
             let published = matches!(tx.call, Call::PublishTask { .. }) && *ok;
@@ -417,12 +429,20 @@ impl Chain {
                 status: if *ok { ReceiptStatus::Ok } else { reverted },
             }
         });
+        let doubtful = self.settled().iter().filter(|mined| doubts.contains(&mined.tx.slot.nonce));
+        let uses = doubtful.filter(|_| self.finds_uses).map(|mined| NonceUse {
+            nonce: mined.tx.slot.nonce,
+            tx_hash: mined.tx.hash,
+            call: (mined.tx.hash != STRANGER).then(|| (mined.tx.call.clone(), mined.tx.fees)),
+            raw: alloy::primitives::Bytes::new(),
+        });
         LaneView {
             head: self.head().at,
             count: self.count(),
             final_number: self.blocks[self.final_height].at.number,
             final_count: self.settled().len() as u64,
             receipts: receipts.collect(),
+            uses: uses.collect(),
         }
     }
 

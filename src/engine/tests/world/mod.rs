@@ -26,6 +26,7 @@ use crate::plan::{
 };
 use crate::units::source::Delivery;
 use crate::units::{Network, Nonce, RunId, SendOutcome, StepName, TaskId, Timestamp, Wei};
+pub(super) use chain::STRANGER;
 use chain::{Chain, Tx};
 use dice::Dice;
 
@@ -176,6 +177,8 @@ impl World {
             next_nonce: Nonce(0),
             open: vec![],
             foreign: None,
+            foreign_tx: None,
+            passed: 0,
         });
         world
     }
@@ -233,7 +236,14 @@ impl World {
         self.engine = Engine::new(self.schedule.clone(), self.limits.clone());
         let header = self.header();
         self.feed(Input::Start(Box::new(header)));
-        self.feed(Input::Lane { wallet: WALLET, next_nonce, open: vec![], foreign: None });
+        self.feed(Input::Lane {
+            wallet: WALLET,
+            next_nonce,
+            open: vec![],
+            foreign: None,
+            foreign_tx: None,
+            passed: 0,
+        });
     }
 
     fn header(&self) -> RunHeader {
@@ -436,7 +446,14 @@ impl World {
         self.feed(Input::Resume { epoch: self.epoch, cap, wishes });
         // What is not in a journal that was lost is not behind its end, either.
         let next_nonce = Nonce(if self.lost { 0 } else { self.chain.count() });
-        self.feed(Input::Lane { wallet: WALLET, next_nonce, open: vec![], foreign: None });
+        self.feed(Input::Lane {
+            wallet: WALLET,
+            next_nonce,
+            open: vec![],
+            foreign: None,
+            foreign_tx: None,
+            passed: 0,
+        });
         for effect in self.engine.outstanding() {
             self.out.entry(effect.key()).or_insert(effect);
         }

@@ -5,7 +5,9 @@ use alloy::primitives::{Address, B256, keccak256};
 use super::chain::Tx;
 use super::{PAYMENT, WALLET, World};
 use crate::engine::{Effect, Event, Expansion, Input, ItemEntry, ItemFate, Offer, Verdict, Window};
-use crate::units::{BlockRef, Call, ItemKey, SendOutcome, Seq, Slot, TaskId, TaskKey, Wei};
+use crate::units::{
+    BlockRef, Call, ItemKey, NonceUse, SendOutcome, Seq, Slot, TaskId, TaskKey, Wei,
+};
 
 impl World {
     /// Does what the engine waits on, and brings the news now, later, twice, or never.
@@ -52,8 +54,9 @@ impl World {
                 Input::Signed { slot: *slot, seq: *seq, hash, call: call.clone(), fees: *fees }
             }
             Effect::Broadcast { slot, seq } => self.send(*slot, *seq),
-            Effect::View { wallet, hashes } => {
-                let view = self.chain.view(hashes);
+            Effect::View { wallet, hashes, doubts } => {
+                let view = self.chain.view(hashes, doubts);
+                view.uses.iter().for_each(|found| self.know(found));
                 Input::Viewed { wallet: *wallet, asked: hashes.clone(), view }
             }
             Effect::Fetch { task, response, at, .. } => self.fetched(*task, *response, *at),
@@ -67,6 +70,14 @@ impl World {
                 Input::TaskRead { task: *task, facts: self.chain.facts(*address, *at)? }
             }
         })
+    }
+
+    /// Knows a transaction that no journal had as one that can be sent.
+    pub(in super::super) fn know(&mut self, found: &NonceUse) {
+        let Some((call, fees)) = found.call.clone() else { return };
+        let slot = Slot { wallet: WALLET, nonce: found.nonce };
+        let (hash, owner) = (found.tx_hash, self.owner_of(slot, &call));
+        self.signed.entry(hash).or_insert(Tx { slot, hash, call, fees, owner });
     }
 
     fn fetched(&self, task: TaskId, response: Address, at: BlockRef) -> Input {
