@@ -13,7 +13,7 @@ use super::reading::{
     At, Header, ask_call, ask_finalized, ask_header, ask_latest, header_in, number_in, returned,
     some_header,
 };
-use super::rpc::{Ask, Endpoint, Reply, take};
+use super::rpc::{Ask, Endpoint, Reply, is_definite, take};
 use super::{ChainFacts, CodeHashes};
 use crate::units::{BlockRef, Finality, Network, Untrusted};
 
@@ -92,7 +92,7 @@ fn ask_code(address: Address) -> Ask {
 fn ask_behind(proxy: Address) -> Ask {
     let name = U256::from_be_bytes(keccak256("eip1967.proxy.implementation").0);
     let slot = name.wrapping_sub(U256::ONE);
-    Ask::optional("eth_getStorageAt", json!([proxy, slot, "latest"]))
+    Ask::new("eth_getStorageAt", json!([proxy, slot, "latest"]))
 }
 
 /// The hashes of the four contracts' code; of a proxy, of what stands behind it as well: its own
@@ -164,15 +164,19 @@ fn read(asks: &[Ask], replies: &[Reply]) -> Result<Said, Fault> {
     let code = |index: usize| take::<Bytes>(&asks[index], &replies[index], "code");
     let client: String = take(&asks[6], &replies[6], "a name").unwrap_or_default();
     let finalized = header_in(&asks[8], &replies[8]).ok().flatten();
-    let behind = |index: usize| {
-        let slot: B256 = take(&asks[index], &replies[index], "a slot").unwrap_or_default();
-        (!slot.is_zero()).then(|| Address::from_word(slot))
+    let behind = |index: usize| match &replies[index] {
+        // A node that serves no storage cannot tell of proxies; one that fails is asked again.
+        Err(fault) if is_definite(fault) => Ok(None),
+        reply => {
+            let slot: B256 = take(&asks[index], reply, "a slot")?;
+            Ok::<_, Fault>((!slot.is_zero()).then(|| Address::from_word(slot)))
+        }
     };
     Ok(Said {
         chain_id: number_in(&asks[0], &replies[0])?,
         genesis: some_header(&asks[1], &replies[1])?.hash,
         code: [code(2)?, code(3)?, code(4)?, code(5)?],
-        behind: [behind(9), behind(10), behind(11), behind(12)],
+        behind: [behind(9)?, behind(10)?, behind(11)?, behind(12)?],
         client: client.into(),
         head: some_header(&asks[7], &replies[7])?,
         finalized,

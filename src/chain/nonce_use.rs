@@ -6,7 +6,7 @@
 use alloy::consensus::transaction::SignerRecoverable;
 use alloy::consensus::{Transaction, TxEnvelope};
 use alloy::eips::eip2718::Encodable2718;
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, U64};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -62,7 +62,11 @@ async fn by_sender(
     let asks = [ask_transaction(hash)];
     let replies = endpoint.read(&asks).await?;
     let tx: Option<Value> = take(&asks[0], &replies[0], "a transaction").unwrap_or_default();
-    Ok(tx.and_then(|tx| proven(&tx, search)))
+    let mined = |tx: &Value| {
+        let number = U64::deserialize(&tx["blockNumber"]).ok();
+        number.is_some_and(|number| number.to::<u64>() <= search.by)
+    };
+    Ok(tx.filter(mined).and_then(|tx| proven(&tx, search)))
 }
 
 /// Narrows the blocks down, from the newest on: old state is what nodes throw away.
@@ -103,9 +107,12 @@ async fn by_counts(
 /// The transaction as bytes, if they are the wallet's with this nonce.
 fn proven(tx: &Value, search: &Search<'_>) -> Option<NonceUse> {
     let envelope = TxEnvelope::deserialize(tx).ok()?;
-    let by = envelope.recover_signer().ok()?;
     let here = envelope.chain_id().is_none_or(|id| id == search.network.chain_id);
-    if by != search.wallet || envelope.nonce() != search.nonce.0 || !here {
+    // What a signature says costs most, so it is asked last.
+    if envelope.nonce() != search.nonce.0
+        || !here
+        || envelope.recover_signer().ok()? != search.wallet
+    {
         return None;
     }
     let raw = envelope.encoded_2718();

@@ -116,7 +116,7 @@ pub(super) async fn responses(
 
 /// Reads state at one block, and whether it still is the one of its height: by its hash, so that
 /// no part of a long read comes from another branch; by its height where a node takes no hashes.
-async fn read_at<T: Send>(
+pub(super) async fn read_at<T: Send>(
     endpoint: &Endpoint,
     block: BlockRef,
     ask: impl Fn(At) -> Vec<Ask>,

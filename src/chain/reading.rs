@@ -153,6 +153,11 @@ pub(super) fn ask_count(wallet: Address, at: At) -> Ask {
     Ask::new("eth_getTransactionCount", json!([wallet, at.json()]))
 }
 
+/// Asks for a wallet's coins.
+pub(super) fn ask_balance(wallet: Address, at: At) -> Ask {
+    Ask::new("eth_getBalance", json!([wallet, at.json()]))
+}
+
 /// Asks for a receipt.
 pub(super) fn ask_receipt(hash: B256) -> Ask {
     Ask::new("eth_getTransactionReceipt", json!([hash]))

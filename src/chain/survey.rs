@@ -12,7 +12,10 @@ use super::contract::abi::{ISource, IVault};
 use super::contract::encode_call;
 use super::error::{ChainError, Fault};
 use super::fees::{EMPTY_STORAGE_GAS, GasBook, GasKey, Prices, expected_price, quote};
-use super::reading::{At, Header, ask_call, ask_latest, number_in, returned, some_header, wei_in};
+use super::objects::read_at;
+use super::reading::{
+    At, Header, ask_balance, ask_call, ask_latest, number_in, returned, some_header, wei_in,
+};
 use super::reverts;
 use super::rpc::{Ask, Endpoint, Reply, take};
 use super::{OnRevert, SurveyRequest};
@@ -34,15 +37,14 @@ struct Moment {
     vault_frozen: Wei,
 }
 
-/// Reads prices and balances in one batch, and estimates gas where that is due.
+/// Reads prices and balances of one block, and estimates gas where that is due.
 pub(super) async fn survey(
     endpoint: &Endpoint,
     network: &Network,
     book: &Mutex<GasBook>,
     request: &SurveyRequest,
 ) -> Result<Survey, ChainError> {
-    let asks = moment_asks(network, request);
-    let moment = endpoint.read_as(&asks, read_moment).await?;
+    let moment = moment(endpoint, network, request).await?;
     let quote = quote(&moment.prices).ok_or_else(|| ChainError::Refused {
         endpoint: endpoint.name().to_owned(),
         method: "eth_gasPrice",
@@ -66,7 +68,33 @@ pub(super) async fn survey(
     })
 }
 
-fn moment_asks(network: &Network, request: &SurveyRequest) -> Vec<Ask> {
+/// Reads prices and balances of one block. In one exchange, if the endpoint takes so much at once; in
+/// parts each may come from another node behind it, so then the block is named.
+async fn moment(
+    endpoint: &Endpoint,
+    network: &Network,
+    request: &SurveyRequest,
+) -> Result<Moment, ChainError> {
+    let asks = moment_asks(network, request, At::Latest);
+    if asks.len() <= endpoint.batch_size()
+        && let Ok(replies) = endpoint.exchange(&asks).await
+        && let Ok(moment) = read_moment(&asks, &replies)
+    {
+        return Ok(moment);
+    }
+    let head = [ask_latest()];
+    let head = endpoint.read_as(&head, |asks, replies| some_header(&asks[0], &replies[0])).await?;
+    let ask = |at: At| moment_asks(network, request, at);
+    let turn = |asks: &[Ask], replies: &[Reply], stands: bool| {
+        if !stands {
+            return Err(Fault::Inconsistent { about: "its head" });
+        }
+        Ok(Moment { head, ..read_moment(asks, replies)? })
+    };
+    read_at(endpoint, head.block(), ask, turn).await
+}
+
+fn moment_asks(network: &Network, request: &SurveyRequest, at: At) -> Vec<Ask> {
     let payer = request.payer.unwrap_or(Address::ZERO);
     let wallet = request.wallet.unwrap_or(Address::ZERO);
     let free = IVault::balanceOfCall(payer).abi_encode();
@@ -76,9 +104,9 @@ fn moment_asks(network: &Network, request: &SurveyRequest) -> Vec<Ask> {
         Ask::optional("eth_feeHistory", json!(["0xa", "latest", [50.0]])),
         Ask::optional("eth_gasPrice", json!([])),
         Ask::optional("eth_maxPriorityFeePerGas", json!([])),
-        Ask::new("eth_getBalance", json!([wallet, "latest"])),
-        ask_call(network.vault, &free, At::Latest),
-        ask_call(network.vault, &frozen, At::Latest),
+        ask_balance(wallet, at),
+        ask_call(network.vault, &free, at),
+        ask_call(network.vault, &frozen, at),
     ]
 }
 

@@ -105,7 +105,9 @@ async fn look(endpoint: &Endpoint, question: &Question<'_>) -> Look<(LaneView, V
         .collect();
     let uses = uses(endpoint, question, (last.number, final_count)).await?;
     let (head, final_number) = (head.block(), last.number);
-    Ok(Ok((LaneView { head, count, final_number, final_count, receipts, uses }, used)))
+    let doubts = question.doubts.to_vec();
+    let view = LaneView { head, count, final_number, final_count, receipts, doubts, uses };
+    Ok(Ok((view, used)))
 }
 
 /// What has used up those nonces in doubt that are finally used up. What is final stays, so the head

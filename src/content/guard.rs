@@ -156,6 +156,8 @@ impl Guard {
     /// [`ContentError::Refused`] with the first rule that the URL breaks.
     pub fn judge(&self, text: &str) -> Result<Url, ContentError> {
         let url = parse(text).map_err(|rule| refused(text, rule))?;
+        // What is connected to is as long as what was judged: odd characters take more room there.
+        parse(url.as_str()).map_err(|rule| refused(text, rule))?;
         self.judge_parsed(&url).map_err(|rule| refused(text, rule))?;
         Ok(url)
     }

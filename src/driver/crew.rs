@@ -1,6 +1,7 @@
 //! Whom the effects talk to, and how single effects end.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -96,6 +97,8 @@ pub(super) struct ChainWatch {
     /// The run, with the code that was found and accepted when this process began.
     header: Box<RunHeader>,
     looked_at: Mutex<Instant>,
+    /// Whether the last look found something else: one node may lag behind the others.
+    doubted: AtomicBool,
 }
 
 impl ChainWatch {
@@ -104,19 +107,27 @@ impl ChainWatch {
     pub(super) fn over(header: &RunHeader, accepted: Option<[B256; 4]>) -> Self {
         let code = accepted.unwrap_or(header.code);
         let header = Box::new(RunHeader { code, bundle: Value::Null, ..header.clone() });
-        Self { header, looked_at: Mutex::new(Instant::now()) }
+        Self { header, looked_at: Mutex::new(Instant::now()), doubted: AtomicBool::new(false) }
     }
 
-    /// Looks, if the last look was long ago.
+    /// Looks, if the last look was long ago or found something else. What two looks in a row find
+    /// ends the run; what one node cannot tell is no news.
     pub(super) async fn look<C: Chain>(&self, chain: &C) -> Result<(), DriverError> {
+        let doubted = self.doubted.load(Ordering::Relaxed);
         {
             let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-            if looked_at.elapsed() < GUARD_EVERY {
+            if looked_at.elapsed() < GUARD_EVERY && !doubted {
                 return Ok(());
             }
             *looked_at = Instant::now();
         }
-        same_chain(&self.header, &chain.guard().await?, &Consent::default()).map(|_| ())
+        let found = match chain.guard().await {
+            Ok(facts) => same_chain(&self.header, &facts, &Consent::default()).map(|_| ()),
+            Err(ChainError::Unreachable { .. } | ChainError::Behind { .. }) => return Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        self.doubted.store(found.is_err(), Ordering::Relaxed);
+        if doubted { found } else { Ok(()) }
     }
 }
 

@@ -240,6 +240,7 @@ impl<C: Chain, K: Content> Performer<C, K> {
             let bytes = view.uses.iter().map(|found| {
                 let slot = Slot { wallet, nonce: found.nonce };
                 let (hash, raw) = (found.tx_hash, found.raw.clone());
+                tracing::warn!(nonce = %found.nonce, %hash, "used by what no receipt told of");
                 Carry::Signed(SignedTx { slot, seq: Seq::default(), hash, raw })
             });
             let carry = bytes.collect();

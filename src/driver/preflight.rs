@@ -350,13 +350,13 @@ pub async fn footing<C: Chain>(
         Stand::New | Stand::Fence if !moved(known) => at(known),
         Stand::New => {
             let settled = lane.open.is_empty() && pending <= latest;
-            let view = view(vec![known]).await?;
-            if settled && view.count == latest && view.final_count == latest {
+            let now = view(Vec::new()).await?;
+            if settled && now.count == latest && now.final_count == latest {
                 // The first run of a wallet here has nothing that it could be moved on from.
                 let passed = if known == Nonce(0) { 0 } else { latest - known.0 };
                 return Ok(Footing { passed, ..Footing::at(Nonce(latest)) });
             }
-            let by = found(&view, known);
+            let by = found(&view(vec![known]).await?, known);
             Err(DriverError::WalletMoved { wallet: header.signer, known, latest, pending, by })
         }
         Stand::Fence if lane.open.is_empty() => {

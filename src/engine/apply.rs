@@ -81,8 +81,8 @@ impl Engine {
             Event::VersionWanted { slot, call, fees } => {
                 self.version_wanted(slot.nonce, call, *fees);
             }
-            Event::VersionSigned { slot, seq, hash, call, .. } => {
-                self.version_signed(slot.nonce, (*seq, *hash), call);
+            Event::VersionSigned { slot, seq, hash, call, fees } => {
+                self.version_signed(slot.nonce, (*seq, *hash), (call, *fees));
             }
             Event::Sent { sends, .. } => self.sent(sends, at),
             Event::LaneViewed { count, unexplained, .. } => {
@@ -128,6 +128,7 @@ impl Engine {
                         published.read_wanted = false;
                     }
                     t.was_canceled(*status, cursor);
+                    t.was_finalized(*status);
                 });
                 self.listen(*task, at);
             }

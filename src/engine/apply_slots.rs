@@ -100,14 +100,29 @@ impl Engine {
         self.purse.wallet = self.purse.wallet.saturating_add(before).saturating_sub(after);
     }
 
-    pub(super) fn version_signed(&mut self, nonce: Nonce, (seq, hash): (Seq, B256), call: &Call) {
+    /// A version is signed, or was found on the chain: what that one can cost is reserved by now.
+    pub(super) fn version_signed(
+        &mut self,
+        nonce: Nonce,
+        (seq, hash): (Seq, B256),
+        (call, fees): (&Call, Fees),
+    ) {
         self.by_hash.insert(hash, nonce);
         let Some(lane) = &mut self.lane else { return };
+        let Some(before) = lane.slots.get(&nonce).map(Publication::gas_ceiling) else { return };
         lane.change(nonce, |publication| {
             publication.versions.push((seq, hash));
             publication.expiries.extend(expiry_in(call).map(|expiry| (seq, expiry)));
+            publication.unexplained = 0;
             publication.state = PublicationState::Signed;
+            if fees.ceiling() > publication.fees.ceiling() {
+                publication.fees = fees;
+            }
         });
+        let after = lane.slots.get(&nonce).map_or(before, Publication::gas_ceiling);
+        let more = after.saturating_sub(before);
+        self.ledger.reserve(more);
+        self.purse.wallet = self.purse.wallet.saturating_sub(more);
     }
 
     /// What the replies to a group of sends ask for. A pool that is full says so to each of them,

@@ -6,7 +6,7 @@ use crate::units::{Revert, TaskStatus, Wei};
 
 use super::retry::RoundEnd;
 use super::task::{
-    Candidate, Ending, MOST_DENIED, MOST_STARVED, Origin, Published, Response, Stage, Task,
+    Candidate, Ending, MOST_DENIED, MOST_STARVED, Origin, Published, Response, Says, Stage, Task,
     TaskState,
 };
 use super::{FailReason, Offer, Outcome, Verdict};
@@ -84,6 +84,21 @@ impl Task {
         }
     }
 
+    /// The contract calls a task finalized of which no log has told that: one of the responses that
+    /// were refused is paid. Each is looked at once more, with what its contract says.
+    pub(super) fn was_finalized(&mut self, status: TaskStatus) {
+        if let TaskState::Awaiting(published) = &self.state
+            && status == TaskStatus::Finalized
+            && published.confirmed.is_none()
+            && published.says == Says::Nothing
+        {
+            let mut published = published.clone();
+            published.says = Says::Finalized;
+            published.queue.extend(published.refused.iter().copied());
+            self.state = self.next_look(published);
+        }
+    }
+
     /// Keeps what was fetched.
     pub(super) fn fetched(&mut self, offer: &Offer, sha256: B256) {
         if let TaskState::Checking { stage, .. } = &mut self.state {
@@ -158,6 +173,7 @@ impl Task {
             TaskState::Confirming { .. } | TaskState::Closing { end: Ending::Round(_), .. }
         );
         let Some(published) = self.published_mut() else { return };
+        published.says = Says::Nothing;
         let known = published.queue.len() + published.refused.len();
         let stands = |response: &Response| response.block.number <= height;
         published.queue.retain(stands);
@@ -259,10 +275,13 @@ impl Task {
             self.state = self.next_look(published);
             return;
         }
-        if let TaskState::Awaiting(published) = &self.state
-            && self.discarded
-        {
-            self.state = self.next_look(published.clone());
+        if let TaskState::Awaiting(published) = &self.state {
+            let mut published = published.clone();
+            // One that was refused, of a client's other hand: it is what was bought.
+            if let Some((address, block)) = published.confirmed.filter(|_| !self.discarded) {
+                published.queue.push_front(Response { address, block });
+            }
+            self.state = self.next_look(published);
         }
         let (TaskState::Choosing { published, candidate }
         | TaskState::Confirming { published, candidate, nonce: None }) = &self.state
@@ -303,6 +322,7 @@ mod tests {
             starved: 0,
             read_wanted: false,
             expired_at: None,
+            says: Says::Nothing,
         };
         let candidate =
             Candidate { response: response(2), price: Wei::from_u128(5), sha256: B256::ZERO };
@@ -388,6 +408,49 @@ mod tests {
         assert_eq!(known(&task), [5, 2].map(Address::repeat_byte));
         assert!(!task.knows(response(6).address) && task.knows(response(5).address));
         assert!(task.published().unwrap().read_wanted);
+    }
+
+    /// The same task before anything is looked at, with one response that was refused.
+    fn awaiting(origin: Origin) -> Task {
+        let mut task = confirming(None);
+        let mut published = task.published().unwrap().clone();
+        published.origin = origin;
+        published.refuse(response(4), FailReason::Rejected("no".into()));
+        task.state = TaskState::Awaiting(published);
+        task
+    }
+
+    #[test]
+    fn an_adopted_task_that_was_taken_back_ends_as_cancelled_once_that_is_final() {
+        let mut ours = awaiting(Origin::OwnSlot);
+        ours.was_canceled(TaskStatus::Canceled, 12);
+        assert!(matches!(ours.state, TaskState::Awaiting(_)), "of ours the cancel's slot tells");
+        let mut task = awaiting(Origin::Chain);
+        task.was_canceled(TaskStatus::Responded, 12);
+        assert!(matches!(task.state, TaskState::Awaiting(_)));
+        task.was_canceled(TaskStatus::Canceled, 12);
+        let TaskState::Closing { end: Ending::Done(outcome), after, .. } = task.state else {
+            panic!("{:?}", task.state)
+        };
+        assert_eq!((outcome, after), (Outcome::Canceled, 12));
+    }
+
+    #[test]
+    fn what_the_contract_calls_finalized_is_looked_at_once_more_and_again_after_a_reorg() {
+        let mut task = awaiting(Origin::OwnSlot);
+        task.was_finalized(TaskStatus::Responded);
+        assert!(matches!(task.state, TaskState::Awaiting(_)));
+        for _ in 0..2 {
+            task.was_finalized(TaskStatus::Finalized);
+            let TaskState::Checking { published, response: looked_at, .. } = &task.state else {
+                panic!("{:?}", task.state)
+            };
+            assert_eq!(*looked_at, response(4));
+            task.state = TaskState::Awaiting(published.clone());
+            task.was_finalized(TaskStatus::Finalized);
+            assert!(matches!(task.state, TaskState::Awaiting(_)), "not for ever");
+            task.rewind(BLOCK.number);
+        }
     }
 
     #[test]

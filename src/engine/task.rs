@@ -119,6 +119,15 @@ pub(super) enum Origin {
     Chain,
 }
 
+/// What a task's contract has said of its end, where no log has told of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    /// Nothing yet.
+    Nothing,
+    /// A response is confirmed, and that is all that is known of it.
+    Finalized,
+}
+
 /// What is on chain of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Published {
@@ -152,6 +161,8 @@ pub(super) struct Published {
     pub read_wanted: bool,
     /// The final height at which it was past its expiry; a read from there on is the last look.
     pub expired_at: Option<u64>,
+    /// What its contract has said of its end.
+    pub says: Says,
 }
 
 /// A response on chain.
@@ -377,6 +388,7 @@ impl Published {
             starved: 0,
             read_wanted: false,
             expired_at: None,
+            says: Says::Nothing,
         }
     }
 

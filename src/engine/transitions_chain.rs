@@ -10,7 +10,7 @@ use crate::units::{
 
 use super::publication::{Owner, PublicationState};
 use super::step::rule;
-use super::task::{Task, TaskState};
+use super::task::{Says, Task, TaskState};
 use super::{Engine, Event, Turn};
 
 impl Engine {
@@ -99,11 +99,15 @@ impl Engine {
         }
         for id in self.tasks.past_expiry(self.final_time) {
             let published = self.tasks.get(id).and_then(Task::published);
-            if published.is_some_and(|published| published.expired_at.is_some()) {
+            let Some(published) = published.filter(|published| published.confirmed.is_none())
+            else {
+                continue;
+            };
+            if published.expired_at.is_none() {
+                self.emit(turn, Event::ExpirySeen { task: id });
+            } else if published.says == Says::Nothing {
                 self.emit(turn, Event::ExpiryPassed { task: id });
                 self.follow(id, turn);
-            } else {
-                self.emit(turn, Event::ExpirySeen { task: id });
             }
         }
     }
@@ -258,7 +262,11 @@ impl Engine {
         let state = self.tasks.get(id).map(|task| &task.state);
         let Some(TaskState::Awaiting(published)) = state else { return };
         let refused = published.refused.len() as u64;
-        let exhausted = refused > 0 && refused >= attempts && published.confirmed.is_none();
+        // What is paid ends no round, whoever has paid it.
+        if published.confirmed.is_some() || status == TaskStatus::Finalized {
+            return;
+        }
+        let exhausted = refused > 0 && refused >= attempts;
         let expired = published.expired_at.filter(|_| !self.is_canceling(id));
         if manual && exhausted {
             self.emit(turn, Event::ResponsesExhausted { task: id });

@@ -177,15 +177,21 @@ impl Engine {
 
     /// Takes a transaction that has used a slot up for a version of it, if it does what the slot is
     /// for: whoever has lost it, it was ours. The next view finds its receipt.
+    ///
+    /// Where the chain itself was read, and where another run has ended the slot, it is not a version
+    /// any more: its task is adopted by its tag. Of a slot that is given up only a no-op is one.
     fn adopt_version(&mut self, slot: Slot, view: &LaneView, turn: &mut Turn) -> bool {
-        let Some(publication) = self.publication(slot) else { return false };
+        let (Some(lane), Some(publication)) = (&self.lane, self.publication(slot)) else {
+            return false;
+        };
         let doubted = publication.unexplained > 0 && publication.owner != Owner::OtherRun;
-        let Some(found) = view.use_of(slot.nonce).filter(|_| doubted) else { return false };
+        let is_live = slot.nonce >= lane.read_below && !lane.is_quarantined();
+        let Some(found) = view.use_of(slot.nonce).filter(|_| doubted && is_live) else {
+            return false;
+        };
         let Some((call, fees)) = &found.call else { return false };
-        let given_up = publication.withdrawn.is_some() && *call == Call::NoOp;
         let (hash, seq) = (found.tx_hash, publication.next_seq());
-        let is_ours = given_up || publication.call.is_like(call);
-        if !is_ours || publication.version_of(hash).is_some() {
+        if !publication.signs().is_like(call) || publication.version_of(hash).is_some() {
             return false;
         }
         if publication.mined().is_some() {
@@ -197,11 +203,15 @@ impl Engine {
     }
 
     /// Whether every version of a slot was asked about, and the view says that it is finally used
-    /// up by none of them.
+    /// up by none of them. After the first time only a look for what did counts; and one of its own
+    /// versions that it finds explains the nonce, whatever becomes of the receipt.
     fn is_unexplained(&self, nonce: Nonce, asked: &[B256], view: &LaneView) -> bool {
         let publication = self.lane.as_ref().and_then(|lane| lane.slots.get(&nonce));
         publication.is_some_and(|publication| {
-            publication.versions.iter().all(|(_, hash)| asked.contains(hash))
+            let found = view.use_of(nonce).map(|found| found.tx_hash);
+            (publication.unexplained == 0 || view.doubts.contains(&nonce))
+                && found.is_none_or(|hash| publication.version_of(hash).is_none())
+                && publication.versions.iter().all(|(_, hash)| asked.contains(hash))
                 && judge(nonce, publication.versions.iter().copied(), view)
                     == SlotVerdict::Unexplained
         })
@@ -222,15 +232,15 @@ impl Engine {
             }
             SlotVerdict::Nothing => {}
             SlotVerdict::Unexplained => {
-                let views = match publication.mined() {
-                    Some(_) => UNEXPLAINED_VIEWS_OF_MINED,
-                    None => UNEXPLAINED_VIEWS,
-                };
                 // Our wallet has signed what was found: no view more can make it ours.
                 let tx_hash = view.use_of(slot.nonce).map(|found| found.tx_hash);
                 let known = tx_hash.and_then(|hash| publication.version_of(hash)).is_some();
-                let enough = tx_hash.is_some() || publication.unexplained >= views;
-                if !known && (enough || publication.is_fence()) {
+                let views = match (publication.mined(), tx_hash) {
+                    (None, Some(_)) => 1,
+                    (None, None) | (Some(_), Some(_)) => UNEXPLAINED_VIEWS,
+                    (Some(_), None) => UNEXPLAINED_VIEWS_OF_MINED,
+                };
+                if !known && (publication.unexplained >= views || publication.is_fence()) {
                     let (end, gas_paid) = (SlotEnd::Foreign { tx_hash }, Wei::ZERO);
                     self.emit(turn, Event::SlotFinal { slot, end, gas_paid });
                     if let Owner::Task { task, .. } = owner {

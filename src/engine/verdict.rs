@@ -70,7 +70,15 @@ mod tests {
             .into_iter()
             .collect();
         let head = BlockRef { number: 10, hash: B256::ZERO };
-        LaneView { head, count, final_number: 5, final_count, receipts, uses: Vec::new() }
+        LaneView {
+            head,
+            count,
+            final_number: 5,
+            final_count,
+            receipts,
+            doubts: Vec::new(),
+            uses: Vec::new(),
+        }
     }
 
     /// Whether a verdict on nonce 7, whose versions have the hashes 1 and 2, is that of the table.

@@ -101,7 +101,10 @@ impl Engine {
                 Some(Effect::Pin { task: id, round, key, payment: task.payment })
             }
             TaskState::Awaiting(published) if published.read_wanted => {
-                Some(Effect::ReadTask { task: id, address: published.address, at: self.cursor()? })
+                let at = self.cursor()?;
+                // After a rewind the stream has to come back to where the last look is due.
+                let due = published.expired_at.is_none_or(|height| at.number >= height);
+                due.then_some(Effect::ReadTask { task: id, address: published.address, at })
             }
             TaskState::Checking { published, response, stage: Stage::Fetching { .. } } => {
                 let (of, at) = (published.address, self.cursor()?);

@@ -55,7 +55,9 @@ pub struct LaneView {
     pub final_count: u64,
     /// Receipts of the hashes in question whose blocks are canonical and not above `head`.
     pub receipts: Vec<Receipt>,
-    /// What used up those of the nonces in doubt that a final block has, as far as it was found.
+    /// Nonces of which it was asked what has used them up.
+    pub doubts: Vec<Nonce>,
+    /// What used up those of them that a final block has, as far as it was found.
     pub uses: Vec<NonceUse>,
 }
 

@@ -173,11 +173,14 @@ impl Chain {
         // goes on with a resume.
         let mut ran = ran;
         for _ in 0..3 {
-            if ran.code != 7 {
+            // Or it says that there is no source: before anything is published, then.
+            let blind = ran.code == 3 && ran.stderr.contains("there is no source");
+            if ran.code != 7 && !blind {
                 break;
             }
             tally.stops.fetch_add(1, Ordering::Relaxed);
-            ran = player.project.run(&words("resume")[..4]);
+            let again = words(if blind { "run" } else { "resume" });
+            ran = player.project.run(if blind { &again } else { &again[..4] });
         }
         match ran.code {
             0 => {
@@ -221,9 +224,19 @@ impl Chain {
         assert_eq!(doubled(&keys), [""; 0], "published twice by {}", player.wallet);
         let before = money();
         let paid = player.start.free - before.free - before.frozen;
-        let confirmed = player.status()["runs"][0]["confirmed"].as_u64().unwrap();
+        let status = player.status();
+        if status["runs"] == json!([]) {
+            assert_eq!((keys.len(), paid), (0, U256::ZERO), "a wallet that was never begun with");
+            return;
+        }
+        let confirmed = status["runs"][0]["confirmed"].as_u64().unwrap();
         assert!(U256::from(confirmed * PAYMENT) <= paid, "{confirmed} confirmed, {paid} wei paid");
-        player.project.run(&["resume", "--yes"]).exits(9);
+        let ran = player.project.run(&["resume", "--yes"]);
+        if ran.code == 0 {
+            // A reorg took the other transaction back: the nonce is free again, and was used once.
+            return self.audit(player);
+        }
+        ran.exits(9);
         let after = self.oracle.publications(player.wallet, player.since);
         assert_eq!(after.len(), keys.len(), "nothing new is published");
         assert_eq!(money().free, before.free, "nothing new is paid");

@@ -75,12 +75,21 @@ async fn the_block_that_used_a_nonce_is_found_by_the_counts_before_it() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_knows_senders_and_nonces_is_asked_by_name() {
     let node = chain();
-    let (tx, raw, _) = signed(&signer('1'), 4, Call::NoOp);
+    let (mut tx, raw, _) = signed(&signer('1'), 4, Call::NoOp);
     let hash = alloy::primitives::keccak256(&raw);
     node.facts().by_sender.insert(4, hash);
-    node.facts().transactions.insert(hash, tx);
+    tx["blockNumber"] = json!("0x32");
+    node.facts().transactions.insert(hash, tx.clone());
     assert_eq!(found(&node, 4).await.map(|found| found.tx_hash), Some(hash));
     assert_eq!(node.packets(), 2);
+
+    // One that is in no block, or in none that is final, has used nothing up.
+    for number in [json!(null), json!("0x3e9")] {
+        tx["blockNumber"] = number;
+        node.facts().transactions.insert(hash, tx.clone());
+        node.facts().blocks.clear();
+        assert_eq!(found(&node, 4).await, None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

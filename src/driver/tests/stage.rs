@@ -338,7 +338,7 @@ impl Chain for Stage {
             NonceUse { nonce, tx_hash: tx.hash, call: Some((call, fees)), raw }
         });
         let uses = uses.collect();
-        Ok(LaneView { head, count, final_number, final_count: count, receipts, uses })
+        Ok(LaneView { head, count, final_number, final_count: count, receipts, doubts, uses })
     }
 
     async fn survey(&self, request: SurveyRequest) -> Result<Survey, ChainError> {

@@ -103,8 +103,15 @@ fn a_publication_that_ran_out_of_gas_may_go_again_and_one_that_was_refused_may_n
         };
         let (count, final_number) = (slot.nonce.0 + 1, head.number);
         let receipts = vec![receipt];
-        let view =
-            LaneView { head, count, final_number, final_count: count, receipts, uses: vec![] };
+        let view = LaneView {
+            head,
+            count,
+            final_number,
+            final_count: count,
+            receipts,
+            doubts: Vec::new(),
+            uses: Vec::new(),
+        };
         world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
         let opened = |event: &Event| matches!(event, Event::RoundOpened { .. });
         let failed = |event: &Event| matches!(event, Event::TaskDone { .. });
@@ -154,7 +161,8 @@ fn a_confirm_that_ran_out_of_gas_is_signed_again_with_twice_as_much() {
         final_number,
         final_count: count,
         receipts: vec![receipt],
-        uses: vec![],
+        doubts: Vec::new(),
+        uses: Vec::new(),
     };
     world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
     let failed = |event: &Event| matches!(event, Event::TaskDone { .. });
@@ -221,7 +229,8 @@ fn a_publication_that_the_stream_finds_in_another_block_than_a_view_did_gets_its
         final_number: 0,
         final_count: 0,
         receipts: vec![receipt],
-        uses: vec![],
+        doubts: Vec::new(),
+        uses: Vec::new(),
     };
     world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
     let (task, address) = last(&world, published).unwrap();
@@ -263,7 +272,8 @@ fn a_view_behind_the_stream_on_a_branch_that_is_gone_mines_nothing() {
         final_number: 0,
         final_count: 0,
         receipts: vec![receipt],
-        uses: vec![],
+        doubts: Vec::new(),
+        uses: Vec::new(),
     };
     world.feed_once(Input::Viewed { wallet: slot.wallet, asked: vec![hash], view });
     let mined = |event: &Event| matches!(event, Event::SlotMined { block: GONE, .. });

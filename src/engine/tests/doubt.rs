@@ -3,6 +3,7 @@
 use alloy::primitives::{B256, Bytes};
 
 use super::super::{Event, Input, RunOutcome, SlotEnd};
+use super::seeds;
 use super::world::{Faults, World};
 use crate::units::{Call, LaneView, Nonce, NonceUse, Purpose, Seq, Slot};
 
@@ -42,6 +43,18 @@ fn a_version_that_no_journal_has_is_found_on_the_chain_and_its_task_goes_on() {
 }
 
 #[test]
+fn lost_versions_amid_all_other_faults_are_paid_once_each() {
+    for seed in seeds(12, 2_000) {
+        let mut world = World::new(seed, Faults::all());
+        world.chain.lost_version = Some(seed % 9);
+        let outcome = world.run();
+        assert!(matches!(outcome, RunOutcome::Done | RunOutcome::Failed), "{seed}: {outcome:?}");
+        world.check_books();
+        world.check_replay();
+    }
+}
+
+#[test]
 fn a_version_that_is_never_found_closes_its_wallet() {
     let mut world = World::manual(44, Faults::none(), 1_000_000);
     world.chain.lost_version = Some(3);
@@ -62,6 +75,7 @@ fn doubtful(world: &World, found: Option<NonceUse>) -> Input {
         final_number: head.number,
         final_count: 1,
         receipts: vec![],
+        doubts: vec![Nonce(0)],
         uses,
     };
     Input::Viewed { wallet: slot.wallet, asked: vec![hash], view }
@@ -129,4 +143,51 @@ fn only_what_does_the_same_is_a_version_of_a_slot() {
     let (_, seq, newest, call) = newest(&world, Nonce(0)).unwrap();
     assert_eq!((seq, newest), (Seq(1), hash), "a fresh expiry is no other purpose");
     assert_eq!(call.purpose(), Some(Purpose::Publish));
+}
+
+/// Another run has ended the slot in the store: nothing can be signed for it any more.
+#[test]
+fn a_slot_of_a_wallet_that_is_closed_already_takes_no_version() {
+    let mut world = in_doubt();
+    let (slot, _, _, call) = newest(&world, Nonce(0)).unwrap();
+    world.feed_once(Input::Lane {
+        wallet: slot.wallet,
+        next_nonce: Nonce(50),
+        open: vec![],
+        foreign: Some(Nonce(0)),
+        foreign_tx: None,
+        passed: 0,
+    });
+    world.feed_once(doubtful(&world, Some(found(Some(call), B256::repeat_byte(7)))));
+    assert_eq!(newest(&world, Nonce(0)).unwrap().1, Seq(0));
+    assert_eq!(world.count(is_foreign), 1);
+}
+
+/// Whatever was published in its place: of a slot that is given up only a no-op says that nothing was.
+#[test]
+fn a_slot_that_is_given_up_takes_a_no_op_and_no_publication() {
+    for (noop, foreign) in [(true, 0), (false, 1)] {
+        let mut world = in_doubt();
+        let (_, _, _, call) = newest(&world, Nonce(0)).unwrap();
+        world.cancel(super::super::CancelScope::Run, false);
+        let call = if noop { Call::NoOp } else { call };
+        let ours = found(Some(call), B256::repeat_byte(7));
+        world.know(&ours);
+        let known = world.journal.len();
+        world.feed_once(doubtful(&world, Some(ours)));
+        let adopted = world.journal[known..].iter().any(|(_, event)| {
+            matches!(event, Event::VersionSigned { hash, .. } if *hash == B256::repeat_byte(7))
+        });
+        assert_eq!((adopted, world.count(is_foreign)), (noop, foreign));
+        let owner = world.journal.iter().find_map(|(_, event)| {
+            if let Event::SlotReserved { slot, task, .. } = event
+                && slot.nonce == Nonce(0)
+            {
+                Some(*task)
+            } else {
+                None
+            }
+        });
+        assert_eq!(world.outcome_of(owner.unwrap()), None, "nothing says that it was taken back");
+    }
 }

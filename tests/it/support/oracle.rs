@@ -155,8 +155,17 @@ impl Oracle {
         asks.chunks(16).for_each(|few| drop(self.ask_all(few)));
     }
 
-    /// The input of every publication of a wallet since a block.
+    /// The input of every publication of a wallet since a block. Read again where a reorg took one of
+    /// the transactions meanwhile.
     pub(crate) fn inputs(&self, wallet: Address, since: u64) -> Vec<Bytes> {
+        let mut reads = (0..20).map(|_| self.published(since));
+        let txs = reads.find(|txs| txs.iter().all(Value::is_object)).expect("a chain that stands");
+        let ours = txs.iter().filter(|tx| sender(tx) == wallet);
+        ours.map(|tx| tx["input"].as_str().unwrap().parse().unwrap()).collect()
+    }
+
+    /// The transactions of all publications since a block.
+    fn published(&self, since: u64) -> Vec<Value> {
         let filter = json!([{
             "address": Network::devnet().nexus, "topics": [INexus::TaskPublished::SIGNATURE_HASH],
             "fromBlock": format!("0x{since:x}"), "toBlock": "latest",
@@ -165,9 +174,7 @@ impl Oracle {
         let logs = logs.as_array().unwrap().iter();
         let asks: Vec<_> =
             logs.map(|log| ("eth_getTransactionByHash", json!([log["transactionHash"]]))).collect();
-        let txs = self.ask_all(&asks);
-        let ours = txs.iter().filter(|tx| sender(tx) == wallet);
-        ours.map(|tx| tx["input"].as_str().unwrap().parse().unwrap()).collect()
+        self.ask_all(&asks)
     }
 }
 

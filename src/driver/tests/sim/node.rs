@@ -182,7 +182,7 @@ impl<'a> Replica<'a> {
                 hex(self.world.pending(self.node, self.chain.money_at(self.head).count))
             }
             "eth_getTransactionCount" => hex(self.chain.money_at(self.height(&params[1])?).count),
-            "eth_getBalance" => hex(self.chain.money_at(self.head).wallet),
+            "eth_getBalance" => hex(self.chain.money_at(self.height(&params[1])?).wallet),
             "eth_getTransactionReceipt" => self.mined(params, |b, m, at| receipt(self, b, m, at)),
             "eth_getTransactionByHash" => {
                 self.mined(params, |_, mined, _| transaction(self, mined))

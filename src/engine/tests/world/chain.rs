@@ -71,6 +71,10 @@ pub(in super::super) struct Chain {
     pub wallet: Wei,
     /// A nonce that a stranger uses.
     pub steal_nonce: Option<u64>,
+    /// Somebody attempts these as well and says nothing more.
+    pub second_attempts: Vec<TaskId>,
+    /// Logs of confirms get lost.
+    pub unlogged_confirms: bool,
     /// A nonce of which a version is mined that no journal has.
     pub lost_version: Option<u64>,
     /// Whether it tells what has used up a nonce.
@@ -95,6 +99,8 @@ impl Chain {
             price: 1,
             wallet: Wei::from_u128(VAULT),
             steal_nonce: None,
+            second_attempts: Vec::new(),
+            unlogged_confirms: false,
             lost_version: None,
             finds_uses: true,
             stands: false,
@@ -398,6 +404,10 @@ impl Chain {
         let sightings = (0_u64..)
             .zip(&self.logs)
             .filter(|(_, log)| log.height >= from)
+            .filter(|(_, log)| {
+                let confirm = matches!(log.seen, Seen::ResponseConfirmed { .. });
+                !(confirm && self.unlogged_confirms)
+            })
             .map(|(log_index, log)| Sighting {
                 block: self.blocks[log.height].at,
                 tx_hash: log.tx_hash,
@@ -442,6 +452,7 @@ impl Chain {
             final_number: self.blocks[self.final_height].at.number,
             final_count: self.settled().len() as u64,
             receipts: receipts.collect(),
+            doubts: doubts.to_vec(),
             uses: uses.collect(),
         }
     }
@@ -451,11 +462,19 @@ impl Chain {
         let response = Self::response_of(address);
         let submitted = Seen::ResponseSubmitted { response, task: address };
         let responded = self.has_seen_by(&submitted, block.number);
+        let confirmed = Seen::ResponseConfirmed { response };
+        let status = match responded {
+            _ if self.has_seen_by(&confirmed, block.number) => TaskStatus::Finalized,
+            true => TaskStatus::Responded,
+            false => TaskStatus::New,
+        };
+        let id = self.task_at(address);
+        let silent = id.is_some_and(|id| self.second_attempts.contains(&id));
         self.stands(&block).then(|| TaskFacts {
             task: address,
             block,
-            status: if responded { TaskStatus::Responded } else { TaskStatus::New },
-            attempts: u64::from(responded),
+            status,
+            attempts: u64::from(responded) + u64::from(responded && silent),
             responses: if responded { vec![response] } else { vec![] },
         })
     }
