@@ -168,8 +168,8 @@ fn read(asks: &[Ask], replies: &[Reply]) -> Result<Said, Fault> {
         // A node that serves no storage cannot tell of proxies; one that fails is asked again.
         Err(fault) if is_definite(fault) => Ok(None),
         reply => {
-            let slot: B256 = take(&asks[index], reply, "a slot")?;
-            Ok::<_, Fault>((!slot.is_zero()).then(|| Address::from_word(slot)))
+            let slot: U256 = take(&asks[index], reply, "a slot")?;
+            Ok::<_, Fault>((!slot.is_zero()).then(|| Address::from_word(slot.into())))
         }
     };
     Ok(Said {

@@ -366,7 +366,7 @@ impl Endpoint {
 }
 
 /// The first fault that another try may cure.
-fn passing_fault(asks: &[Ask], replies: &[Reply]) -> Option<Fault> {
+pub(super) fn passing_fault(asks: &[Ask], replies: &[Reply]) -> Option<Fault> {
     asks.iter().zip(replies).find_map(|(ask, reply)| match reply {
         Ok(_) => None,
         Err(fault @ Fault::Refused { code, message, .. }) => {

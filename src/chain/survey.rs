@@ -17,7 +17,7 @@ use super::reading::{
     At, Header, ask_balance, ask_call, ask_latest, number_in, returned, some_header, wei_in,
 };
 use super::reverts;
-use super::rpc::{Ask, Endpoint, Reply, take};
+use super::rpc::{Ask, Endpoint, Reply, passing_fault, take};
 use super::{OnRevert, SurveyRequest};
 use crate::units::{Call, GasForecast, Network, PublishGas, Survey, Wei};
 
@@ -78,20 +78,30 @@ async fn moment(
     let asks = moment_asks(network, request, At::Latest);
     if asks.len() <= endpoint.batch_size()
         && let Ok(replies) = endpoint.exchange(&asks).await
+        && passing_fault(&asks, &replies).is_none()
         && let Ok(moment) = read_moment(&asks, &replies)
     {
         return Ok(moment);
     }
-    let head = [ask_latest()];
-    let head = endpoint.read_as(&head, |asks, replies| some_header(&asks[0], &replies[0])).await?;
-    let ask = |at: At| moment_asks(network, request, at);
-    let turn = |asks: &[Ask], replies: &[Reply], stands: bool| {
-        if !stands {
-            return Err(Fault::Inconsistent { about: "its head" });
+    let mut tried = 0;
+    loop {
+        let ask = [ask_latest()];
+        let turn = |asks: &[Ask], replies: &[Reply]| some_header(&asks[0], &replies[0]);
+        let head = endpoint.read_as(&ask, turn).await?;
+        let ask = |at: At| moment_asks(network, request, at);
+        let turn = |asks: &[Ask], replies: &[Reply], stands: bool| {
+            if !stands {
+                return Ok(None);
+            }
+            Ok(Some(Moment { head, ..read_moment(asks, replies)? }))
+        };
+        if let Some(moment) = read_at(endpoint, head.block(), ask, turn).await? {
+            return Ok(moment);
         }
-        Ok(Moment { head, ..read_moment(asks, replies)? })
-    };
-    read_at(endpoint, head.block(), ask, turn).await
+        // A reorg took the block: again, with another one.
+        tried += 1;
+        endpoint.pause_after(tried, Fault::Inconsistent { about: "its head" }).await?;
+    }
 }
 
 fn moment_asks(network: &Network, request: &SurveyRequest, at: At) -> Vec<Ask> {

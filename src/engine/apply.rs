@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use alloy::primitives::Address;
+
 use crate::units::source::Delivery;
 use crate::units::{TaskId, Timestamp, Wei};
 
@@ -109,11 +111,13 @@ impl Engine {
                 self.change(*task, |t| t.queue(response));
                 self.listen(*task, at);
             }
-            Event::OutputFetched { task, offer, sha256, .. } => {
-                self.change(*task, |t| t.fetched(offer, *sha256));
+            Event::OutputFetched { task, response, offer, sha256, .. } => {
+                self.change(*task, |t| t.fetched(*response, offer, *sha256));
             }
             Event::FetchFailed { task, again_at, .. } => self.fetch_failed(*task, *again_at),
-            Event::OutputChecked { task, verdict, .. } => self.output_checked(*task, verdict),
+            Event::OutputChecked { task, response, verdict } => {
+                self.output_checked(*task, *response, verdict);
+            }
             Event::ResponseChosen { task, .. } => {
                 self.change(*task, Task::choose);
                 self.want_quote(at);
@@ -391,10 +395,10 @@ impl Engine {
         }
     }
 
-    fn output_checked(&mut self, id: TaskId, verdict: &Verdict) {
+    fn output_checked(&mut self, id: TaskId, response: Address, verdict: &Verdict) {
         let delivery = super::step::rule(&self.schedule, id.step).map(|rule| rule.delivery);
         let in_full = delivery == Some(Delivery::FirstResponse);
-        self.change(id, |task| task.judge(verdict, in_full));
+        self.change(id, |task| task.judge(response, verdict, in_full));
     }
 
     /// Looks at a task directly if the log stream says nothing of it for long: a minute, or a

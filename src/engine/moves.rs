@@ -24,21 +24,17 @@ impl Task {
         }
     }
 
-    /// The state in which the next response is looked at, or awaited. One of a task that is given
-    /// up is looked at only if it is paid already.
+    /// The state in which the next response is looked at, or awaited: first the one that is paid, for
+    /// it is what was bought, whoever has confirmed it and whatever was thought of it before. One of a
+    /// task that is given up is looked at only if it is paid.
     fn next_look(&self, mut published: Published) -> TaskState {
-        if !self.discarded {
-            return published.look();
+        if let Some((address, block)) = published.confirmed {
+            published.queue.retain(|queued| queued.address != address);
+            published.queue.push_front(Response { address, block });
+        } else if self.discarded {
+            return TaskState::Awaiting(published);
         }
-        let paid = published.confirmed.map(|(response, _)| response);
-        let place = published.queue.iter().position(|queued| Some(queued.address) == paid);
-        match place.and_then(|place| published.queue.remove(place)) {
-            Some(response) => {
-                published.queue.push_front(response);
-                published.look()
-            }
-            None => TaskState::Awaiting(published),
-        }
+        published.look()
     }
 
     /// Gives up its outputs: what has no confirm yet gets none.
@@ -85,12 +81,12 @@ impl Task {
     }
 
     /// The contract calls a task finalized of which no log has told that: one of the responses that
-    /// were refused is paid. Each is looked at once more, with what its contract says.
+    /// were refused is paid. Each is looked at again, with what its contract says; not sooner than
+    /// the next read that time asks for, if a node cannot say it.
     pub(super) fn was_finalized(&mut self, status: TaskStatus) {
         if let TaskState::Awaiting(published) = &self.state
             && status == TaskStatus::Finalized
             && published.confirmed.is_none()
-            && published.says == Says::Nothing
         {
             let mut published = published.clone();
             published.says = Says::Finalized;
@@ -100,16 +96,21 @@ impl Task {
     }
 
     /// Keeps what was fetched.
-    pub(super) fn fetched(&mut self, offer: &Offer, sha256: B256) {
-        if let TaskState::Checking { stage, .. } = &mut self.state {
+    pub(super) fn fetched(&mut self, of: Address, offer: &Offer, sha256: B256) {
+        if let TaskState::Checking { stage, response, .. } = &mut self.state
+            && response.address == of
+        {
             *stage = Stage::Fetched { offer: offer.clone(), sha256 };
         }
     }
 
-    /// Goes on after the look at an output; `in_full` says that a confirmed response gets the
+    /// Goes on after the look at the output of a response; `in_full` says that a confirmed response gets the
     /// whole payment whatever it asks (protocol.md, section 5).
-    pub(super) fn judge(&mut self, verdict: &Verdict, in_full: bool) {
+    pub(super) fn judge(&mut self, of: Address, verdict: &Verdict, in_full: bool) {
         let TaskState::Checking { published, response, stage } = &self.state else { return };
+        if response.address != of {
+            return;
+        }
         let (mut published, response) = (published.clone(), *response);
         let confirmed_at = published.confirmed_at(response.address);
         let payment = self.payment;
@@ -143,7 +144,7 @@ impl Task {
             }
             (Verdict::Rejected { .. } | Verdict::Unreadable { .. }, _, None) => {
                 published.refuse(response, verdict.refusal());
-                published.read_wanted = true;
+                published.read_wanted = published.says == Says::Nothing;
                 self.next_look(published)
             }
         };
@@ -173,6 +174,7 @@ impl Task {
             TaskState::Confirming { .. } | TaskState::Closing { end: Ending::Round(_), .. }
         );
         let Some(published) = self.published_mut() else { return };
+        published.read_wanted |= published.says != Says::Nothing;
         published.says = Says::Nothing;
         let known = published.queue.len() + published.refused.len();
         let stands = |response: &Response| response.block.number <= height;
@@ -267,21 +269,13 @@ impl Task {
     /// that was about to end unpaid, the one that is paid is looked at.
     pub(super) fn confirmed_meanwhile(&mut self) {
         if let TaskState::Closing { published, end: Ending::Round(_), .. } = &self.state
-            && let Some((address, block)) = published.confirmed
+            && published.confirmed.is_some()
         {
-            let mut published = published.clone();
-            published.queue.retain(|queued| queued.address != address);
-            published.queue.push_front(Response { address, block });
-            self.state = self.next_look(published);
+            self.state = self.next_look(published.clone());
             return;
         }
         if let TaskState::Awaiting(published) = &self.state {
-            let mut published = published.clone();
-            // One that was refused, of a client's other hand: it is what was bought.
-            if let Some((address, block)) = published.confirmed.filter(|_| !self.discarded) {
-                published.queue.push_front(Response { address, block });
-            }
-            self.state = self.next_look(published);
+            self.state = self.next_look(published.clone());
         }
         let (TaskState::Choosing { published, candidate }
         | TaskState::Confirming { published, candidate, nonce: None }) = &self.state
@@ -353,7 +347,7 @@ mod tests {
             assert_eq!(looked_at, response(3));
         }
         task.confirm_was_refused(&Revert::AlreadyConfirmed, 9);
-        task.judge(&Verdict::Rejected { reason: "wrong".into() }, false);
+        task.judge(response(3).address, &Verdict::Rejected { reason: "wrong".into() }, false);
         let TaskState::Closing { end: Ending::Done(outcome), .. } = task.state else {
             panic!("{:?}", task.state)
         };
@@ -441,15 +435,49 @@ mod tests {
         task.was_finalized(TaskStatus::Responded);
         assert!(matches!(task.state, TaskState::Awaiting(_)));
         for _ in 0..2 {
+            // As the read has done.
+            task.published_mut().unwrap().read_wanted = false;
             task.was_finalized(TaskStatus::Finalized);
             let TaskState::Checking { published, response: looked_at, .. } = &task.state else {
                 panic!("{:?}", task.state)
             };
-            assert_eq!(*looked_at, response(4));
-            task.state = TaskState::Awaiting(published.clone());
-            task.was_finalized(TaskStatus::Finalized);
-            assert!(matches!(task.state, TaskState::Awaiting(_)), "not for ever");
+            assert_eq!((*looked_at, published.read_wanted), (response(4), false));
+            let refused = Verdict::Rejected { reason: "no".into() };
+            task.judge(response(4).address, &refused, false);
+            let TaskState::Awaiting(published) = &task.state else { panic!("{:?}", task.state) };
+            assert!(!published.read_wanted, "time asks for the next read, and no reply does");
             task.rewind(BLOCK.number);
+            assert!(task.published().unwrap().read_wanted, "what it said may be gone");
+        }
+    }
+
+    #[test]
+    fn what_is_paid_is_looked_at_next_whatever_is_looked_at_now() {
+        for discarded in [false, true] {
+            let mut task = awaiting(Origin::OwnSlot);
+            task.discarded = discarded;
+            task.state = TaskState::Checking {
+                published: task.published().unwrap().clone(),
+                response: response(5),
+                stage: Stage::Fetching { failed: 0 },
+            };
+            // Refused before, and confirmed by somebody while another one is looked at.
+            task.published_mut().unwrap().confirmed = Some((response(4).address, BLOCK));
+            task.confirmed_meanwhile();
+            let refused = Verdict::Rejected { reason: "no".into() };
+            task.judge(response(4).address, &refused, false);
+            assert!(
+                matches!(&task.state, TaskState::Checking { response: r, .. } if *r == response(5))
+            );
+            task.judge(response(5).address, &refused, false);
+            assert!(
+                matches!(&task.state, TaskState::Checking { response: r, .. } if *r == response(4))
+            );
+            task.judge(response(4).address, &refused, false);
+            let TaskState::Closing { end: Ending::Done(outcome), .. } = &task.state else {
+                panic!("{:?}", task.state)
+            };
+            assert!(matches!(outcome, Outcome::RejectedPaid { .. }));
         }
     }
 

@@ -184,7 +184,9 @@ impl Engine {
         let (Some(lane), Some(publication)) = (&self.lane, self.publication(slot)) else {
             return false;
         };
-        let doubted = publication.unexplained > 0 && publication.owner != Owner::OtherRun;
+        // What was seen in a block is doubted for longer.
+        let views = if publication.mined().is_some() { UNEXPLAINED_VIEWS } else { 1 };
+        let doubted = publication.unexplained >= views && publication.owner != Owner::OtherRun;
         let is_live = slot.nonce >= lane.read_below && !lane.is_quarantined();
         let Some(found) = view.use_of(slot.nonce).filter(|_| doubted && is_live) else {
             return false;
