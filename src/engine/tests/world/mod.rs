@@ -229,13 +229,8 @@ impl World {
         }
     }
 
-    fn begin_again(&mut self, run: RunId, next_nonce: Nonce) {
-        self.run = run;
-        self.journal.clear();
-        self.out.clear();
-        self.engine = Engine::new(self.schedule.clone(), self.limits.clone());
-        let header = self.header();
-        self.feed(Input::Start(Box::new(header)));
+    /// The lane is taken with nothing of others in it.
+    fn take_lane(&mut self, next_nonce: Nonce) {
         self.feed(Input::Lane {
             wallet: WALLET,
             next_nonce,
@@ -244,6 +239,16 @@ impl World {
             foreign_tx: None,
             passed: 0,
         });
+    }
+
+    fn begin_again(&mut self, run: RunId, next_nonce: Nonce) {
+        self.run = run;
+        self.journal.clear();
+        self.out.clear();
+        self.engine = Engine::new(self.schedule.clone(), self.limits.clone());
+        let header = self.header();
+        self.feed(Input::Start(Box::new(header)));
+        self.take_lane(next_nonce);
     }
 
     fn header(&self) -> RunHeader {
@@ -446,14 +451,7 @@ impl World {
         self.feed(Input::Resume { epoch: self.epoch, cap, wishes });
         // What is not in a journal that was lost is not behind its end, either.
         let next_nonce = Nonce(if self.lost { 0 } else { self.chain.count() });
-        self.feed(Input::Lane {
-            wallet: WALLET,
-            next_nonce,
-            open: vec![],
-            foreign: None,
-            foreign_tx: None,
-            passed: 0,
-        });
+        self.take_lane(next_nonce);
         for effect in self.engine.outstanding() {
             self.out.entry(effect.key()).or_insert(effect);
         }
